@@ -1,0 +1,124 @@
+package service
+
+import (
+	"time"
+
+	"hotsvc/internal/match"
+	"hotsvc/internal/object"
+	"hotsvc/internal/toml"
+)
+
+// Definition is one service or, when Name ends in @, the template of many.
+type Definition struct {
+	Name        string // "dnsmasq", "dhcp@"
+	Pos         toml.Pos
+	Masked      bool // an empty file: known, shows its holds, never starts
+	Description string
+
+	Exec   Exec
+	Policy Policy
+}
+
+// Exec is what a run is made of. A change of it restarts the service; a run
+// keeps the one that it began with until it rests.
+type Exec struct {
+	Start []string // argv, {word} and {instance} not yet replaced
+	Pre   []string
+	Stop  []string
+	Post  []string
+
+	Type       Type
+	Ready      Ready
+	ReadyFD    int // with ReadyFD
+	Check      []string
+	CheckEvery time.Duration
+
+	User           string
+	Group          string
+	Groups         []string
+	Umask          int // -1: 022
+	Nice           int
+	Limits         []Limit
+	Env            []Var
+	EnvFile        []string
+	Cwd            string
+	Capabilities   []string // nil: unchanged
+	NoNewPrivs     bool
+	Log            string // "file" (default), "none"
+	ControlScripts string // directory of control/ scripts; reserved for dialects
+}
+
+// Policy is how a service is treated. A change of it applies at once.
+type Policy struct {
+	PreTimeout      time.Duration
+	StartTimeout    time.Duration
+	Restart         Restart
+	BackoffFirst    time.Duration
+	BackoffMax      time.Duration
+	ResetAfter      time.Duration
+	GiveUpFailures  int // 0: never
+	GiveUpWithin    time.Duration
+	StopSignal      string // without SIG
+	ShutdownTimeout time.Duration
+	KillMode        KillMode
+	ReloadSignal    string // "": none
+
+	Needs, Wants, After []string // {instance} not yet replaced
+	Gates               []Gate
+	StartAtBoot         bool
+}
+
+// Type is daemon or oneshot.
+type Type string
+
+const (
+	Daemon  Type = "daemon"
+	Oneshot Type = "oneshot" // exit 0 = up until released
+)
+
+// Ready says when a started service counts as up.
+type Ready string
+
+const (
+	ReadyStarted Ready = "started"
+	ReadyNotify  Ready = "notify" // sd_notify READY=1
+	ReadyFD      Ready = "fd"     // a newline on Exec.ReadyFD
+	ReadyCheck   Ready = "check"  // Exec.Check exits 0
+)
+
+// Restart says after which ends of the main process a service starts again.
+type Restart string
+
+const (
+	RestartAlways    Restart = "always"
+	RestartOnFailure Restart = "on-failure"
+	RestartNever     Restart = "never"
+)
+
+// KillMode says which processes a stop reaches after the main one.
+type KillMode string
+
+const (
+	KillAll  KillMode = "all"
+	KillMain KillMode = "main"
+)
+
+// Limit is one resource limit by its name in prlimit(1): nofile, core, …
+type Limit struct {
+	Name string
+	Soft uint64 // ^0: unlimited
+	Hard uint64
+}
+
+// Var is one environment variable.
+type Var struct{ Name, Value string }
+
+// Gate is a precondition that the service waits for.
+type Gate struct {
+	Object object.Kind
+	Match  match.Cond
+	Once   bool // asked for the start only
+	Absent bool // open while nothing matches
+	Linger time.Duration
+	Text   string // as written, for people
+}

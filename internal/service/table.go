@@ -1,0 +1,351 @@
+package service
+
+import (
+	"fmt"
+	"time"
+)
+
+type cell func(m *Machine, now time.Duration, d *Definition, e Event) []Effect
+
+// table is the whole machine: what each event does in each state. A nil cell
+// cannot happen: Step panics, which a test wants and a daemon turns into a log
+// line. `ignore` cells are legal and do nothing.
+//
+//	start  stop      spawned     spawn error  ready    exit        empty      timer
+var table = [States][Events]cell{
+	Rest:     {begin, nil, nil, nil, ignore, nil, ignore, ignore},
+	Pre:      {nil, order, known, fail, ignore, preExit, ignore, preLate},
+	Starting: {nil, order, startKnown, fail, ready, startExit, ignore, startLate},
+	Up:       {nil, upStop, known, nil, ignore, upExit, ignore, ignore},
+	Stopping: {nil, nil, stopKnown, stopFail, ignore, stopExit, ignore, kill},
+	Sweeping: {nil, nil, nil, nil, ignore, nil, swept, kill},
+	Post:     {nil, nil, known, postEnd, ignore, postEnd, ignore, kill},
+	Stuck:    {nil, nil, stuckKnown, stuckEnd, ignore, stuckEnd, stuckEmpty, stuckKill},
+}
+
+// Step takes one event in and returns what is to be done. It panics on an event
+// that cannot happen in the machine's state.
+func (m *Machine) Step(now time.Duration, d *Definition, e Event) []Effect {
+	c := table[m.State][e.Kind]
+	if c == nil {
+		panic(fmt.Sprintf("service: %s: %v cannot happen in %v", d.Name, e.Kind, m.State))
+	}
+	if visited != nil {
+		visited(m.State, e.Kind)
+	}
+	return c(m, now, d, e)
+}
+
+// Possible tells whether the event may happen in that state.
+func Possible(s State, k EventKind) bool { return table[s][k] != nil }
+
+// visited, where a test sets it, is told of every cell that is used.
+var visited func(State, EventKind)
+
+// OnVisit has fn told of every cell that Step uses. For tests.
+func OnVisit(fn func(State, EventKind)) { visited = fn }
+
+func ignore(m *Machine, _ time.Duration, _ *Definition, e Event) []Effect {
+	if e.Kind == Timer {
+		m.Deadline = 0
+	}
+	return nil
+}
+
+// rest
+
+func begin(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	m.Run++
+	m.Exec = d.ExecHash()
+	m.Why, m.Adopted = Fresh, false
+	m.Since = now
+	if len(d.Exec.Pre) > 0 {
+		m.State, m.Deadline = Pre, now+d.Policy.PreTimeout
+		return m.spawn(CommandPre)
+	}
+	return m.main(now, d)
+}
+
+// pre
+
+func preExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	if e.Exit.OK() {
+		m.noProcess()
+		return m.main(now, d)
+	}
+	return m.ended(now, d, Crash)
+}
+
+func preLate(m *Machine, now time.Duration, _ *Definition, _ Event) []Effect {
+	m.State, m.Outcome = Stopping, Crash
+	m.Killed = true
+	m.Deadline = now + killPatience
+	return m.act(ActKill)
+}
+
+// pre and starting
+
+func known(m *Machine, _ time.Duration, _ *Definition, e Event) []Effect {
+	m.Process, m.Pid, m.Started = Known, e.Pid, e.Started
+	return nil
+}
+
+func fail(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	if e.NoExec {
+		return m.ended(now, d, NoExec)
+	}
+	return m.ended(now, d, Crash)
+}
+
+// order: the plan says stop. What is in flight gets its TERM when it is known.
+func order(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	m.State, m.Outcome = Stopping, Ordered
+	m.Deadline = now + d.Policy.ShutdownTimeout
+	if m.Process == Known {
+		return m.act(ActTerm)
+	}
+	return nil
+}
+
+// starting
+
+func startKnown(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	known(m, now, d, e)
+	m.Since = now
+	if d.Exec.Type == Daemon && d.Exec.Ready == ReadyStarted {
+		m.State, m.Deadline = Up, 0
+	}
+	return nil
+}
+
+func ready(m *Machine, _ time.Duration, d *Definition, _ Event) []Effect {
+	if d.Exec.Type == Daemon { // a oneshot is ready when it has ended well
+		m.State, m.Deadline = Up, 0
+	}
+	return nil
+}
+
+func startExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	if d.Exec.Type == Oneshot && e.Exit.OK() {
+		m.noProcess()
+		m.State, m.Deadline, m.Fails = Up, 0, 0
+		return nil
+	}
+	return m.ended(now, d, policy(d, e.Exit))
+}
+
+func startLate(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	if m.Adopted && d.Exec.Type == Daemon {
+		m.State, m.Deadline = Up, 0
+		return nil
+	}
+	m.State, m.Outcome = Stopping, Crash
+	m.Deadline = now + d.Policy.ShutdownTimeout
+	if m.Process == Known {
+		return m.act(ActTerm)
+	}
+	return nil
+}
+
+// up
+
+func upStop(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	if m.Process != NoProcess {
+		return order(m, now, d, e)
+	}
+	// a completed oneshot
+	if len(d.Exec.Stop) > 0 {
+		m.State, m.Outcome = Stopping, Ordered
+		m.Deadline = now + d.Policy.ShutdownTimeout
+		return m.spawn(CommandUndo)
+	}
+	return m.ended(now, d, Ordered)
+}
+
+func upExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	return m.ended(now, d, policy(d, e.Exit))
+}
+
+// stopping
+
+func stopKnown(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	known(m, now, d, e)
+	if m.Command == CommandUndo {
+		return nil
+	}
+	m.Deadline = now + d.Policy.ShutdownTimeout
+	m.Killed = false
+	return m.act(ActTerm)
+}
+
+func stopFail(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	if m.Command == CommandUndo {
+		m.Outcome = Refused
+	}
+	return m.ended(now, d, m.Outcome)
+}
+
+func stopExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	if m.Command == CommandUndo && !e.Exit.OK() {
+		m.Outcome = Refused
+	}
+	return m.ended(now, d, m.Outcome)
+}
+
+// kill: out of patience, here and in sweeping and post. KILL once, and what is
+// still there after that is stuck.
+func kill(m *Machine, now time.Duration, _ *Definition, _ Event) []Effect {
+	if m.Killed {
+		m.State = Stuck
+	}
+	m.Killed = true
+	m.Deadline = now + killPatience
+	return m.act(ActKill)
+}
+
+// sweeping
+
+func swept(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	return m.postOrRest(now, d)
+}
+
+// post
+
+func postEnd(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	return m.rest(now, d)
+}
+
+// stuck
+
+func stuckKnown(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	known(m, now, d, e)
+	return m.act(ActKill)
+}
+
+func stuckEnd(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	if m.Command == CommandPost {
+		return m.rest(now, d)
+	}
+	if m.Command == CommandUndo {
+		m.Outcome = Refused
+	}
+	return m.ended(now, d, m.Outcome)
+}
+
+func stuckEmpty(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	if m.Process == NoProcess { // it was stuck in the sweep
+		return m.postOrRest(now, d)
+	}
+	return nil // the exit itself is still to come
+}
+
+func stuckKill(m *Machine, now time.Duration, _ *Definition, _ Event) []Effect {
+	m.Deadline = now + stuckInterval
+	return m.act(ActKill)
+}
+
+// what the cells share
+
+func (m *Machine) act(a Act) []Effect {
+	return []Effect{{Act: a, Attempt: m.Attempt, Command: m.Command}}
+}
+
+func (m *Machine) spawn(c Command) []Effect {
+	m.Attempt++
+	m.Command, m.Process, m.Killed = c, InFlight, false
+	m.Pid, m.Started = 0, 0
+	return m.act(ActSpawn)
+}
+
+func (m *Machine) main(now time.Duration, d *Definition) []Effect {
+	m.State, m.Deadline = Starting, now+d.Policy.StartTimeout
+	if len(d.Exec.Start) == 0 { // pre and stop are all there is to it
+		m.State, m.Deadline = Up, 0
+		return nil
+	}
+	return m.spawn(CommandMain)
+}
+
+func (m *Machine) noProcess() { m.Process, m.Pid, m.Started = NoProcess, 0, 0 }
+
+// ended: the process of this run is gone. Whatever it left behind goes first;
+// the executor answers Empty, at once where nothing is left.
+func (m *Machine) ended(now time.Duration, d *Definition, o Outcome) []Effect {
+	m.noProcess()
+	m.State, m.Outcome = Sweeping, o
+	m.Killed = false
+	m.Deadline = now + d.Policy.ShutdownTimeout
+	return m.act(ActSweep)
+}
+
+func (m *Machine) postOrRest(now time.Duration, d *Definition) []Effect {
+	if len(d.Exec.Post) > 0 {
+		m.State, m.Deadline = Post, now+postTimeout
+		return m.spawn(CommandPost)
+	}
+	return m.rest(now, d)
+}
+
+// rest is where every run ends, and where its outcome becomes a reason.
+func (m *Machine) rest(now time.Duration, d *Definition) []Effect {
+	m.noProcess()
+	m.State, m.Deadline, m.Adopted = Rest, 0, false
+	switch m.Outcome {
+	case Ordered, Lost:
+		m.Why = Fresh
+	case Clean:
+		m.Why, m.Fails = Done, 0
+	case NoExec, Refused:
+		m.Why = Failed
+	case Crash:
+		m.crashed(now, d)
+	}
+	return nil
+}
+
+func (m *Machine) crashed(now time.Duration, d *Definition) {
+	p := &d.Policy
+	if now-m.Since >= p.ResetAfter {
+		m.Fails = 0
+	}
+	m.Fails++
+	if m.GaveUpOn == 0 || now-m.FailsFrom > p.GiveUpWithin {
+		m.FailsFrom, m.GaveUpOn = now, 0
+	}
+	m.GaveUpOn++
+	m.Why, m.NotBefore = Backoff, now+backoff(p, m.Fails)
+	if p.GiveUpFailures > 0 && m.GaveUpOn >= p.GiveUpFailures || p.Restart == RestartNever {
+		m.Why = Failed
+	}
+}
+
+// backoff doubles from first to max.
+func backoff(p *Policy, fails int) time.Duration {
+	wait := p.BackoffFirst
+	for range fails - 1 {
+		if wait >= p.BackoffMax/2 {
+			return max(p.BackoffMax, p.BackoffFirst)
+		}
+		wait *= 2
+	}
+	return wait
+}
+
+// Forgive wipes what an earlier hold's failures left: a newer hold exists.
+func (m *Machine) Forgive() {
+	m.Why, m.Fails, m.GaveUpOn, m.NotBefore = Fresh, 0, 0, 0
+}
+
+// policy says how an end that nobody ordered counts. `always` on a oneshot
+// means on-failure: a oneshot that ended well is up.
+func policy(d *Definition, x Exit) Outcome {
+	switch {
+	case x.Unknown:
+		return Lost
+	case !x.OK():
+		return Crash
+	case d.Policy.Restart == RestartAlways && d.Exec.Type == Daemon:
+		return Crash
+	}
+	return Clean
+}
