@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"hotsvc/internal/match"
@@ -48,4 +50,78 @@ type Damping struct {
 	Suppress int
 	Reuse    int
 	Max      time.Duration
+}
+
+// DefaultDamping is the damping of a rule where nobody says otherwise.
+var DefaultDamping = Damping{HalfLife: 15 * time.Second, Suppress: 5, Reuse: 2, Max: 2 * time.Minute}
+
+// defaultLingerGone rides out the remove, add and bind of a device that is
+// probed again; an ifindex does not come back, so a link has nothing to wait for.
+func defaultLingerGone(kind object.Kind) time.Duration {
+	if kind == object.Device {
+		return 100 * time.Millisecond
+	}
+	return 0
+}
+
+// ReadsState tells whether the rule's match reads a word that a carrier loss
+// changes, so that each carrier loss is the end of one incarnation for it.
+func (r *Rule) ReadsState() bool {
+	return r.Object == object.Link && slices.ContainsFunc(r.Match.Words(), func(name string) bool {
+		w, _ := find(object.Link, name)
+		return w.flaps
+	})
+}
+
+// Identity is the part of the match that says which object it is, less what
+// says how it is now.
+func (r *Rule) Identity() match.Cond {
+	return r.Match.Without(func(name string) bool {
+		w, _ := find(r.Object, name)
+		return w.state
+	})
+}
+
+// NamesOne tells whether the rule's match names its link without a glob.
+func (r *Rule) NamesOne() bool { return len(r.Match.Literals("name")) > 0 }
+
+// AttrNames lists the x of every ATTR{x} and ATTRS{x} that the rules read,
+// sorted, each once: what a source must read from sysfs.
+func AttrNames(rules []Rule) []string {
+	var names []string
+	for i := range rules {
+		for _, w := range rules[i].Words() {
+			if name, ok := attrName(w); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func attrName(word string) (string, bool) {
+	name, ok := strings.CutPrefix(word, "ATTR{")
+	if !ok {
+		name, ok = strings.CutPrefix(word, "ATTRS{")
+	}
+	return strings.TrimSuffix(name, "}"), ok
+}
+
+// Words lists every word that the rule reads of any object, sorted, each once.
+func (r *Rule) Words() []string {
+	all := append(r.Match.Words(), r.BounceOn...)
+	for _, o := range slices.Concat(r.While, r.Unless) {
+		all = append(append(all, o.Match.Words()...), o.Match.Refs()...)
+	}
+	for _, name := range r.Require {
+		for ok := true; ok; {
+			var w string
+			if _, w, name, ok = match.CutRef(name); ok {
+				all = append(all, w)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

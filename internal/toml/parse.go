@@ -68,6 +68,9 @@ func (p *parser) run(start int) int {
 		return len(p.data)
 	}
 	at := p.offset(p.ast.Range(bad.Highlight))
+	if lineStart := bytes.LastIndexByte(p.data[:at], '\n') + 1; bytes.HasPrefix(bytes.TrimLeft(p.data[lineStart:], " \t"), []byte("[")) {
+		p.current = &Table{} // a header that could not be read: its keys belong to nobody
+	}
 	p.current.Broken = true
 	where, text := p.explain(good, at, bad.Message)
 	p.problems.Errorf(p.pos(where), "%s", text)

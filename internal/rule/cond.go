@@ -1,0 +1,126 @@
+package rule
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"hotsvc/internal/match"
+	"hotsvc/internal/object"
+	"hotsvc/internal/toml"
+)
+
+// Condition reads a condition on objects of a kind, and notes words that there
+// are not and values that they never have. subject is the kind whose words
+// {word} in a pattern means; empty where there is no other object, any where it
+// is not known which.
+func Condition(kind object.Kind, subject object.Kind, t *toml.Table, p *toml.Problems) match.Cond {
+	cond := match.FromTable(t, p)
+	c := checker{kind, subject, p}
+	c.table(t)
+	return cond
+}
+
+// AnyKind stands for a subject of whichever kind.
+const AnyKind object.Kind = "any"
+
+type checker struct {
+	kind, subject object.Kind
+	problems      *toml.Problems
+}
+
+func (c checker) table(t *toml.Table) {
+	for _, k := range t.Keys {
+		switch k.Name {
+		case "all", "any", "not":
+			for _, v := range append(k.Value.List, k.Value) {
+				if v.Kind == toml.Nested {
+					c.table(v.Table)
+				}
+			}
+		default:
+			c.key(k)
+		}
+	}
+}
+
+func (c checker) key(k toml.Key) {
+	w, wrong := lookup(c.kind, k.Name)
+	if wrong != "" {
+		c.problems.Errorf(k.Pos, "%s", wrong)
+		return
+	}
+	values := []*toml.Value{k.Value}
+	if k.Value.Kind == toml.List {
+		values = k.Value.List
+	}
+	for _, v := range values {
+		if wrong := w.takes(v); wrong != "" {
+			c.problems.Errorf(v.Pos, "%s", wrong)
+		} else if v.Kind == toml.Text {
+			c.refs(k.Name, v)
+			c.warn(k.Name, v)
+		}
+	}
+}
+
+// takes says why a word cannot have such a value, or "". Kinds of values that
+// no word has are the match package's to report.
+func (w word) takes(v *toml.Value) string {
+	switch {
+	case w.is == isFlag && (v.Kind == toml.Text || v.Kind == toml.Number):
+		return toml.NotBool(w.name, v)
+	case w.is == isText && v.Kind == toml.Bool && deviceWord.MatchString(w.name[:1]):
+		return fmt.Sprintf(`%s is text: write "*" where it must be there, not = { %s = "*" } where not, or %q`, w.name, toml.QuoteKey(w.name), v.Text)
+	case w.is == isText && v.Kind == toml.Bool:
+		return fmt.Sprintf(`%s is text: write a pattern such as "*", not %s`, w.name, v.Text)
+	case w.is == isNumber && v.Kind == toml.Bool:
+		return fmt.Sprintf("%s is a number, not %s", w.name, v.Text)
+	case (w.is == isText && !deviceWord.MatchString(w.name[:1]) || w.is == isMaybe) && v.Kind == toml.Number:
+		return fmt.Sprintf("%s is text: write %q", w.name, v.Text)
+	}
+	return ""
+}
+
+// refs checks the {word} in a pattern.
+func (c checker) refs(name string, v *toml.Value) {
+	rest, ok := v.Text, true
+	for strings.Contains(rest, "{") {
+		var ref string
+		if _, ref, rest, ok = match.CutRef(rest); !ok {
+			return
+		}
+		if strings.HasPrefix(strings.TrimPrefix(v.Text, "!"), "~") {
+			return // not a reference; the match package says what is wrong
+		}
+		switch c.subject {
+		case "":
+			c.problems.Errorf(v.Pos, "%s: {%s} would be a word of this very object: only while, unless and gate can refer to another", name, ref)
+		case AnyKind:
+		default:
+			if _, wrong := lookup(c.subject, ref); wrong != "" {
+				c.problems.Errorf(v.Pos, "%s: %s", name, braced(wrong))
+			}
+		}
+	}
+}
+
+// braced writes the suggestion of a message as {word}.
+func braced(wrong string) string {
+	if before, guess, ok := strings.Cut(wrong, "; did you mean "); ok {
+		return before + "; did you mean {" + strings.TrimSuffix(guess, "?") + "}?"
+	}
+	return wrong
+}
+
+var usbID = regexp.MustCompile(`^(ID_VENDOR_ID|ID_MODEL_ID|ATTRS?\{(idVendor|idProduct|bcdDevice)\})$`)
+
+// warn speaks of patterns that are legal and mostly not meant.
+func (c checker) warn(name string, v *toml.Value) {
+	switch {
+	case name == "operstate" && v.Text == "up":
+		c.problems.Warnf(v.Pos, `operstate = "up": many drivers never leave "unknown"; write running = true`)
+	case usbID.MatchString(name) && strings.ContainsAny(v.Text, "ABCDEF") && !strings.ContainsAny(v.Text, "~["):
+		c.problems.Warnf(v.Pos, "%s: the kernel writes it in lower case: %s", name, toml.Quote(strings.ToLower(v.Text)))
+	}
+}
