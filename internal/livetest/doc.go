@@ -1,0 +1,9 @@
+// Package livetest
+//
+// Is: a way for tests to meet the real kernel without touching the machine.
+//
+// Owns: running the current test again inside fresh user, network and mount
+// namespaces, with a sysfs of that network namespace on /sys.
+//
+// Never: is imported by anything but tests.
+package livetest
