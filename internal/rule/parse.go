@@ -37,7 +37,7 @@ func parseRule(t *toml.Table, damping *Damping, p *toml.Problems) Rule {
 	} else if r.Name != "" {
 		checkName(t.Get("name"), p)
 	}
-	r.Object = kindOf(d)
+	r.Object = KindOf(d)
 	subject := r.Object
 	if subject == "" {
 		subject = AnyKind
@@ -88,8 +88,8 @@ var kindAliases = map[string]object.Kind{
 	"filesystem": object.Mount, "fs": object.Mount, "mountpoint": object.Mount, "time": object.Clock,
 }
 
-// kindOf reads the key object; "" if it is not there or wrong.
-func kindOf(d *toml.Decoder) object.Kind {
+// KindOf reads the key object; "" if it is not there or wrong.
+func KindOf(d *toml.Decoder) object.Kind {
 	k := d.Key("object")
 	if k == nil {
 		d.Missing("object", `"link"`)
@@ -118,7 +118,7 @@ func others(d *toml.Decoder, key string, subject object.Kind) []Other {
 	var all []Other
 	for _, t := range d.Subs(key) {
 		sub := toml.Decode(t, "each of "+key, d.Problems)
-		o := Other{Object: kindOf(sub)}
+		o := Other{Object: KindOf(sub)}
 		if m := sub.Sub("match"); m != nil && o.Object != "" {
 			o.Match = Condition(o.Object, subject, m, d.Problems)
 		} else if t.Get("match") == nil {

@@ -181,3 +181,23 @@ func suggest(kind object.Kind, name string) string {
 	}
 	return toml.Nearest(name, candidates)
 }
+
+// IsWord tells whether objects of any kind can have a word of that name.
+func IsWord(name string) bool {
+	for _, kind := range object.Kinds {
+		if _, wrong := lookup(kind, name); wrong == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Suggest guesses the word of any kind that somebody meant, or "".
+func Suggest(name string) string {
+	for _, kind := range []object.Kind{object.Link, object.Mount, object.Clock, object.Device} {
+		if guess := suggest(kind, name); guess != "" {
+			return guess
+		}
+	}
+	return ""
+}

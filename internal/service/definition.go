@@ -64,7 +64,8 @@ type Policy struct {
 	ReloadSignal    string // "": none
 
 	Needs, Wants, After []string // {instance} not yet replaced
-	Gates               []Gate
+	Gates               []Gate   // with those that System made
+	System              []string // system_dependencies as written: "TIME", "MOUNTS"
 	StartAtBoot         bool
 }
 
@@ -120,5 +121,6 @@ type Gate struct {
 	Once   bool // asked for the start only
 	Absent bool // open while nothing matches
 	Linger time.Duration
-	Text   string // as written, for people
+	Text   string // for people: "clock { synchronized = true }"
+	System string // "TIME" or "MOUNTS": made by system_dependencies
 }
