@@ -1,0 +1,229 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"hotsvc/internal/engine"
+	"hotsvc/internal/toml"
+)
+
+// Limits that keep one client from harming the others or the daemon.
+const (
+	maxConns    = 64 // at the same time
+	maxReaders  = 48 // of those, by callers that may only read: root always gets in
+	idleTime    = 5 * time.Minute
+	messageTime = 10 * time.Second // for a message to arrive, or to be taken by the client
+	hangupTime  = time.Second      // for a client to hang up after "accepted" (S40)
+)
+
+// Server answers calls on the control socket. Its fields are set before Serve
+// and not changed after.
+type Server struct {
+	// Post puts an input in the engine's inbox. It may block while the inbox
+	// is full; only the connection that posts waits then.
+	Post func(engine.Input)
+
+	// Reload reads the configuration and puts it in force, or returns what is
+	// wrong with it. Calls do not overlap.
+	Reload func(context.Context) ([]toml.Problem, error)
+
+	// ServiceOf tells which service's attempt a process belongs to. May be nil.
+	ServiceOf func(pid int) (service string, attempt int64, ok bool)
+
+	// PostAfterHangup is the hook for S40: of a reply that says "accepted" to a
+	// service that orders its own end it returns the call to be posted when the
+	// client has hung up, or after a second; of any other reply nil. The reply
+	// to that call goes nowhere. May be nil.
+	PostAfterHangup func(engine.Reply) *engine.Call
+
+	Version string
+	Group   int          // whose members may read; -1: nobody
+	Log     func(string) // a line for the daemon's own log; may be nil
+
+	mu       sync.Mutex
+	lastID   int64
+	waiting  map[int64]*mailbox
+	conns    map[*conn]bool
+	readers  int
+	reloadMu sync.Mutex
+}
+
+// Serve accepts callers until ctx ends; calls under way are then cut off. It
+// leaves the listener open: it may be handed to the next daemon.
+func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer s.closeAll()
+	for {
+		nc, err := l.AcceptUnix()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				nc.Close()
+			}
+			l.SetDeadline(time.Time{})
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil: // no descriptor left, most likely: others will end
+			s.log("control: " + err.Error())
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		c := &conn{server: s, nc: nc, in: newInput()}
+		if err := s.admit(c); err != "" {
+			c.refuse(err)
+			continue
+		}
+		running.Go(func() {
+			defer s.dismiss(c)
+			c.serve(ctx)
+		})
+	}
+}
+
+// admit takes a connection in, or says in a line why not.
+func (s *Server) admit(c *conn) string {
+	caller, err := callerOf(c.nc, s.Group)
+	if err != nil {
+		return "cannot tell who is calling: " + err.Error()
+	}
+	if s.ServiceOf != nil && caller.Client.Pid > 0 {
+		if service, attempt, ok := s.ServiceOf(caller.Client.Pid); ok {
+			caller.Service, caller.Attempt = service, attempt
+		}
+	}
+	c.caller = caller
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) >= maxConns || caller.access == Read && s.readers >= maxReaders {
+		return "too many connections: close some, or try again in a moment"
+	}
+	if s.conns == nil {
+		s.conns = make(map[*conn]bool)
+	}
+	s.conns[c] = true
+	if caller.access == Read {
+		s.readers++
+	}
+	return ""
+}
+
+func (s *Server) dismiss(c *conn) {
+	c.nc.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if c.caller.access == Read {
+		s.readers--
+	}
+}
+
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.nc.Close()
+	}
+}
+
+// Deliver takes a reply of the engine's to whoever waits for it. It never
+// blocks; a reply that nobody waits for is dropped.
+func (s *Server) Deliver(r engine.Reply) {
+	s.mu.Lock()
+	box := s.waiting[r.ID]
+	s.mu.Unlock()
+	if box != nil {
+		box.put(r)
+	}
+}
+
+// expect numbers a call and makes room for its replies.
+func (s *Server) expect() (int64, *mailbox) {
+	box := newMailbox()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == nil {
+		s.waiting = make(map[int64]*mailbox)
+	}
+	s.lastID++
+	s.waiting[s.lastID] = box
+	return s.lastID, box
+}
+
+func (s *Server) forget(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, id)
+}
+
+func (s *Server) reload(ctx context.Context) engine.Reply {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	if s.Reload == nil {
+		return engine.Reply{Code: engine.CodeDaemon, Error: "this daemon cannot reload"}
+	}
+	problems, err := s.Reload(ctx)
+	r := engine.Reply{Value: problems}
+	switch {
+	case err != nil:
+		r.Code, r.Error = engine.CodeNo, err.Error()
+	case toml.HasErrors(problems):
+		r.Code, r.Error = engine.CodeNo, "the new configuration has errors; the old one stays in force"
+	}
+	return r
+}
+
+func (s *Server) log(line string) {
+	if s.Log != nil {
+		s.Log(line)
+	}
+}
+
+// info is the answer of org.varlink.service.GetInfo.
+func (s *Server) info() response {
+	return response{Parameters: map[string]any{
+		"vendor": "hotsvc", "product": "hotsvc", "version": s.Version, "url": "https://varlink.org",
+		"interfaces": []string{serviceInterface, Interface},
+	}}
+}
+
+// describe is the answer of org.varlink.service.GetInterfaceDescription.
+func (s *Server) describe(parameters json.RawMessage) response {
+	var p struct {
+		Interface string `json:"interface"`
+	}
+	if json.Unmarshal(parameters, &p) != nil {
+		return invalidParameter("interface")
+	}
+	switch p.Interface {
+	case Interface:
+		return response{Parameters: map[string]any{"description": Description()}}
+	case serviceInterface:
+		return response{Parameters: map[string]any{"description": serviceDescription}}
+	}
+	return response{Error: serviceInterface + ".InterfaceNotFound", Parameters: map[string]any{"interface": p.Interface}}
+}
+
+func invalidParameter(name string) response {
+	return response{Error: serviceInterface + ".InvalidParameter", Parameters: map[string]any{"parameter": name}}
+}
+
+// who names a caller in messages.
+func (c caller) who() string {
+	if c.UID == os.Geteuid() {
+		return "the daemon's own user"
+	}
+	return "uid " + strconv.Itoa(c.UID)
+}
