@@ -1,0 +1,255 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/service"
+)
+
+// linux is the real Kernel.
+type linux struct {
+	runDir, logDir string
+	log            *slog.Logger
+	trees          forest
+	without        string // why there are no cgroups
+	null           *os.File
+	notify         *notifySocket
+	notifyErr      error
+
+	mu     sync.Mutex
+	lost   int // starts whose output went nowhere
+	logErr error
+}
+
+// forest is how trees are kept: by cgroups, or by what else can be found out.
+type forest interface {
+	make(Tree) error
+	// enter has a clone with attr be born in the tree. What it returns is to be
+	// called after the clone, with the process if there is one.
+	enter(t Tree, attr *syscall.ProcAttr) (func(*process), error)
+	adopt(Tree, *process)
+	signal(Tree, syscall.Signal) error
+	state(Tree) (int, error)
+	members(Tree) ([]stat, error)
+	await(Tree, time.Duration)
+	remove(Tree)
+	whose(pid int) (Tree, bool)
+	close()
+}
+
+func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
+	k := &linux{runDir: cfg.RunDir, logDir: cfg.LogDir, log: cfg.Log}
+	if fd, err := unix.PidfdOpen(os.Getpid(), 0); err != nil {
+		return nil, fmt.Errorf("pidfd_open: %w: a kernel of 5.4 or later is needed", err)
+	} else {
+		unix.Close(fd)
+	}
+	if err := os.MkdirAll(k.runDir, 0o755); err != nil {
+		return nil, fmt.Errorf("run dir %w", err)
+	}
+	root, err := k.plant(cfg.CgroupRoot)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameBoot(k.runDir, root); err != nil {
+		return nil, fmt.Errorf("run dir %s: %w", k.runDir, err)
+	}
+	for _, dir := range []string{"svc", "run", "ready"} {
+		if err := os.MkdirAll(filepath.Join(k.runDir, dir), 0o700); err != nil {
+			return nil, fmt.Errorf("run dir %w", err)
+		}
+	}
+	if k.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
+	os.MkdirAll(k.logDir, 0o755) // where it fails, the first start says so
+	k.notify, k.notifyErr = listenNotify(k, saidReady)
+	syscall.Umask(defaultUmask)
+	return k, nil
+}
+
+// plant chooses how trees are kept; the root is "" without cgroups.
+func (k *linux) plant(under string) (root string, err error) {
+	if under != "none" {
+		c, err := newCgroups(k.runDir, under)
+		if err == nil {
+			k.trees = c
+			return c.root, nil
+		}
+		k.without = err.Error()
+	}
+	k.trees, err = newSessions(k.runDir)
+	return "", err
+}
+
+func (k *linux) degraded() (lines []string) {
+	if _, ok := k.trees.(*sessions); ok {
+		why := ""
+		if k.without != "" {
+			why = " (" + k.without + ")"
+		}
+		lines = append(lines, "no cgroup v2"+why+": a stop reaches the session, the process tree and the holders of the mark of a service, not what left all three")
+	}
+	if k.notifyErr != nil {
+		lines = append(lines, fmt.Sprintf("no notify socket: services with ready = \"notify\" will not become up: %v", k.notifyErr))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost > 0 {
+		lines = append(lines, fmt.Sprintf("output of %d starts went nowhere: %v", k.lost, k.logErr))
+	}
+	return lines
+}
+
+func (k *linux) note(t Tree) string {
+	return filepath.Join(k.runDir, "run", service.FileName(t.Service), strconv.FormatInt(t.Attempt, 10))
+}
+
+func (k *linux) fifo(t Tree) string {
+	return filepath.Join(k.runDir, "ready", service.FileName(t.Service)+"."+strconv.FormatInt(t.Attempt, 10))
+}
+
+// MakeTree is mkdir, then the note of what is about to be started.
+func (k *linux) MakeTree(t Tree, c service.Command) error {
+	if err := k.trees.make(t); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Dir(k.note(t)), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return os.WriteFile(k.note(t), []byte(c.String()+"\n"), 0o600)
+}
+
+// Note writes in place: without cgroups the file is the mark too, and its inode
+// must stay.
+func (k *linux) Note(t Tree, c service.Command, p Process) error {
+	return os.WriteFile(k.note(t), fmt.Appendf(nil, "%v %d %d\n", c, p.Pid(), p.Started()), 0o600)
+}
+
+func (k *linux) Find(t Tree, pid int, started uint64) (Process, error) {
+	p, err := findProcess(pid, started)
+	if err != nil {
+		return nil, fmt.Errorf("process %d: %w", pid, err)
+	}
+	// Where it is still to say READY on a FIFO, its end is open for writing.
+	if f, err := os.OpenFile(k.fifo(t), os.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
+		p.ready = f
+	}
+	k.trees.adopt(t, p)
+	return p, nil
+}
+
+func (k *linux) SignalTree(t Tree, sig syscall.Signal) error { return k.trees.signal(t, sig) }
+func (k *linux) TreeState(t Tree) (int, error)               { return k.trees.state(t) }
+func (k *linux) AwaitTree(t Tree, d time.Duration)           { k.trees.await(t, d) }
+
+func (k *linux) RemoveTree(t Tree) {
+	k.trees.remove(t)
+	os.Remove(k.fifo(t))
+	os.Remove(k.note(t))
+	unix.Rmdir(filepath.Dir(k.note(t))) // refused while it has others
+}
+
+func (k *linux) Save(name string, record []byte) error {
+	path := filepath.Join(k.runDir, name)
+	if record != nil {
+		return replace(path, record)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Load finds what still runs by the notes: what has none was left behind on
+// purpose.
+func (k *linux) Load() (Loaded, error) {
+	var l Loaded
+	var err error
+	if l.Records, err = records(filepath.Join(k.runDir, "svc")); err != nil {
+		return l, err
+	}
+	if l.Global, err = os.ReadFile(filepath.Join(k.runDir, "global")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return l, err
+	}
+	notes, err := filepath.Glob(filepath.Join(k.runDir, "run", "*", "*"))
+	if err != nil {
+		return l, err
+	}
+	for _, path := range notes {
+		rel, _ := filepath.Rel(filepath.Join(k.runDir, "run"), path)
+		t, ok := treeOfPath(rel, true)
+		if !ok {
+			continue
+		}
+		live, ok := k.live(t)
+		if ok {
+			l.Live = append(l.Live, live)
+		} else {
+			k.RemoveTree(t)
+		}
+	}
+	slices.SortFunc(l.Live, func(a, b Live) int {
+		if a.Service != b.Service {
+			return strings.Compare(a.Service, b.Service)
+		}
+		return int(a.Attempt - b.Attempt)
+	})
+	return l, nil
+}
+
+// live finds what still runs of an attempt.
+func (k *linux) live(t Tree) (Live, bool) {
+	l := Live{Tree: t}
+	text, err := os.ReadFile(k.note(t))
+	f := strings.Fields(string(text))
+	if err != nil || len(f) == 0 || l.Command.UnmarshalText([]byte(f[0])) != nil {
+		return l, false
+	}
+	var pid int
+	var started uint64
+	if len(f) == 3 {
+		pid, _ = strconv.Atoi(f[1])
+		started, _ = strconv.ParseUint(f[2], 10, 64)
+		k.trees.adopt(t, &process{pid: pid, started: started})
+	} else {
+		k.trees.adopt(t, nil) // the daemon died between clone and note
+	}
+	living, err := k.trees.members(t)
+	if err != nil || len(living) == 0 {
+		return l, false
+	}
+	for _, m := range living {
+		// Without a note of it, the oldest process is the main one.
+		if m.pid == pid && m.started == started || pid == 0 && m == living[0] {
+			l.Pid, l.Started = m.pid, m.started
+		}
+	}
+	l.Left = len(living)
+	if l.Pid != 0 {
+		l.Left--
+	}
+	return l, true
+}
+
+func (k *linux) close(leave bool) {
+	if k.notify != nil {
+		k.notify.close()
+	}
+	if !leave {
+		k.trees.close()
+	}
+	k.null.Close()
+}

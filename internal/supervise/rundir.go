@@ -1,0 +1,126 @@
+package supervise
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/service"
+)
+
+const lockPatience = 2 * time.Second
+
+// Lock makes this process the only daemon of a run directory, which it makes
+// where it is missing. It tries for two seconds: a child between fork and exec
+// of a daemon that just died may still hold the lock.
+func Lock(runDir string) (release func(), err error) {
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return nil, fmt.Errorf("supervise: run dir %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(runDir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("supervise: run dir %s: %w", runDir, err)
+	}
+	deadline := time.Now().Add(lockPatience)
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && err != unix.EINTR || time.Now().After(deadline) {
+			owner := make([]byte, 16)
+			n, _ := f.ReadAt(owner, 0)
+			f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, fmt.Errorf("supervise: run dir %s: another hotsvc (pid %s) owns it", runDir, bytes.TrimSpace(owner[:n]))
+			}
+			return nil, fmt.Errorf("supervise: run dir %s: lock: %w", runDir, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	// The pid is for people; what counts is the lock.
+	pid := fmt.Appendf(nil, "%d\n", os.Getpid())
+	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("supervise: run dir %s: lock: %w", runDir, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func writeAt(f *os.File, b []byte) error {
+	_, err := f.WriteAt(b, 0)
+	return err
+}
+
+// boot says what the pids, start times and cgroups in the records belong to.
+func boot(cgroupRoot string) (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	pids, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s\n%s\n%s\n", bytes.TrimSpace(id), pids, cgroupRoot), nil
+}
+
+// sameBoot wipes the records where they are of another boot, another pid
+// namespace or another place for the trees: start times repeat across boots.
+func sameBoot(runDir, cgroupRoot string) error {
+	now, err := boot(cgroupRoot)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(runDir, "boot")
+	before, err := os.ReadFile(path)
+	if err == nil && string(before) == now {
+		return nil
+	}
+	for _, dir := range []string{"svc", "run", "ready", "global"} {
+		if err := os.RemoveAll(filepath.Join(runDir, dir)); err != nil {
+			return err
+		}
+	}
+	return replace(path, []byte(now))
+}
+
+// replace writes a file as a whole: a reader sees the old or the new text. No
+// fsync: a dead process is not a dead kernel, and the run directory is a tmpfs.
+func replace(path string, text []byte) error {
+	dir, name := filepath.Split(path)
+	tmp := dir + "." + name + ".tmp"
+	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// records reads every record in a directory, by service.
+func records(dir string) (map[string][]byte, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	all := make(map[string][]byte)
+	for _, e := range entries {
+		name, ok := service.FromFileName(e.Name())
+		if !ok || strings.HasPrefix(e.Name(), ".") {
+			os.Remove(filepath.Join(dir, e.Name())) // half a record: its writer died
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		all[name] = text
+	}
+	return all, nil
+}
