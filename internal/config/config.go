@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"hotsvc/internal/rule"
 	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
@@ -11,7 +13,11 @@ type Config struct {
 	Rules    []rule.Rule                    // in order: file, line
 	Services map[string]*service.Definition // by definition name: "dnsmasq", "dhcp@"
 	Problems []toml.Problem                 // of files that were skipped at start, and warnings
+	Notes    []string                       // what was found out while reading, for people
 	Settings Settings
+
+	files  []file
+	mounts []string
 }
 
 // Settings is hotsvc.toml.
@@ -22,4 +28,47 @@ type Settings struct {
 	RulesDirs   []string
 	ServiceDirs []string
 	Damping     *rule.Damping // the default of every rule; nil: off
+}
+
+// Service returns the definition that a service or instance has, or nil.
+func (c *Config) Service(name string) *service.Definition {
+	template, _ := service.Split(name)
+	return c.Services[template]
+}
+
+// ServiceNames lists the definitions in the order of their names.
+func (c *Config) ServiceNames() []string {
+	names := make([]string, 0, len(c.Services))
+	for name := range c.Services {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// AttrNames lists the x of every ATTR{x} and ATTRS{x} that rules, gates and
+// commands read, sorted: what the device source must read from sysfs.
+func (c *Config) AttrNames() []string {
+	names := rule.AttrNames(c.Rules)
+	for _, name := range c.ServiceNames() {
+		names = append(names, rule.AttrsOf(c.Services[name].Words())...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Reads tells whether any rule, gate or command reads a word. Words that cost a
+// subscription are asked for only then.
+func (c *Config) Reads(word string) bool {
+	for i := range c.Rules {
+		if slices.Contains(c.Rules[i].Words(), word) {
+			return true
+		}
+	}
+	for _, d := range c.Services {
+		if slices.Contains(d.Words(), word) {
+			return true
+		}
+	}
+	return false
 }

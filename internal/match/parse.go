@@ -105,7 +105,7 @@ func newPattern(word string, v *toml.Value) (p pattern, negative bool, wrong str
 		return pattern{written: v.Text, kind: kindBool, text: v.Text}, false, ""
 	case toml.Number:
 		if strings.Trim(v.Text, "+-0123456789") != "" {
-			return p, false, fmt.Sprintf("%s: %s is compared by value: write it in decimal, or as text %q", word, v.Text, v.Text)
+			return p, false, fmt.Sprintf(`%s: %s stands for %d here: write the text that the kernel shows, such as "0403", or the number in decimal`, word, v.Text, v.Number)
 		}
 		return pattern{written: fmt.Sprint(v.Number), kind: kindNumber, number: v.Number}, false, ""
 	case toml.Decimal, toml.Date:

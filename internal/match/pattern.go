@@ -37,17 +37,16 @@ func textPattern(word, written string) (p pattern, negative bool, wrong string) 
 	text, negative := strings.CutPrefix(written, "!")
 	if expr, ok := strings.CutPrefix(text, "~"); ok {
 		p.kind, p.text = kindRegex, expr
-		regex, err := regexp.Compile(`^(?:` + expr + `)$`)
-		if err != nil {
+		if _, err := regexp.Compile(expr); err != nil {
 			return p, negative, "is no regular expression: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 		}
-		if r := refs(expr); len(r) > 0 {
+		if r := Refs(expr); len(r) > 0 {
 			return p, negative, "a ~regex cannot hold {" + r[0] + "}: use a glob"
 		}
-		p.regex = regex
+		p.regex = regexp.MustCompile(`^(?:` + expr + `)$`)
 		return p, negative, ""
 	}
-	p.text, p.refs = text, refs(text)
+	p.text, p.refs = text, Refs(text)
 	if wrong := checkGlob(text); wrong != "" {
 		return p, negative, wrong
 	}

@@ -36,8 +36,8 @@ func wordLen(s string) int {
 	return n
 }
 
-// refs lists the words that {word} in a text refers to, in order.
-func refs(s string) []string {
+// Refs lists the words that {word} in a text refers to, in order.
+func Refs(s string) []string {
 	var words []string
 	for {
 		_, word, after, ok := CutRef(s)

@@ -84,19 +84,17 @@ func (w word) takes(v *toml.Value) string {
 
 // refs checks the {word} in a pattern.
 func (c checker) refs(name string, v *toml.Value) {
-	rest, ok := v.Text, true
-	for strings.Contains(rest, "{") {
-		var ref string
-		if _, ref, rest, ok = match.CutRef(rest); !ok {
-			return
-		}
-		if strings.HasPrefix(strings.TrimPrefix(v.Text, "!"), "~") {
-			return // not a reference; the match package says what is wrong
-		}
+	if strings.HasPrefix(strings.TrimPrefix(v.Text, "!"), "~") {
+		return // not a reference; the match package says what is wrong
+	}
+	for _, ref := range match.Refs(v.Text) {
 		switch c.subject {
 		case "":
 			c.problems.Errorf(v.Pos, "%s: {%s} would be a word of this very object: only while, unless and gate can refer to another", name, ref)
 		case AnyKind:
+			if !IsWord(ref) {
+				c.problems.Errorf(v.Pos, "%s: no object has a word %q", name, ref)
+			}
 		default:
 			if _, wrong := lookup(c.subject, ref); wrong != "" {
 				c.problems.Errorf(v.Pos, "%s: %s", name, braced(wrong))
@@ -118,6 +116,8 @@ var usbID = regexp.MustCompile(`^(ID_VENDOR_ID|ID_MODEL_ID|ATTRS?\{(idVendor|idP
 // warn speaks of patterns that are legal and mostly not meant.
 func (c checker) warn(name string, v *toml.Value) {
 	switch {
+	case strings.Contains(v.Text, "|") && !strings.Contains(v.Text, "~"):
+		c.problems.Warnf(v.Pos, "%s: | means itself: for several patterns write a list, %s", name, toml.QuoteAll(strings.Split(v.Text, "|")))
 	case name == "operstate" && v.Text == "up":
 		c.problems.Warnf(v.Pos, `operstate = "up": many drivers never leave "unknown"; write running = true`)
 	case usbID.MatchString(name) && strings.ContainsAny(v.Text, "ABCDEF") && !strings.ContainsAny(v.Text, "~["):

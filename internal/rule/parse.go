@@ -2,6 +2,7 @@ package rule
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"hotsvc/internal/object"
@@ -19,15 +20,20 @@ func Parse(file string, data []byte, damping *Damping) ([]Rule, []toml.Problem) 
 	for _, t := range d.Subs("rule") {
 		rules = append(rules, parseRule(t, damping, &p))
 	}
+	if k := d.Key("rules"); k != nil {
+		p.Errorf(k.Pos, "write [[rule]], not [[rules]]")
+	}
 	for _, k := range root.Keys {
-		if k.Name == "rules" {
-			p.Errorf(k.Pos, "write [[rule]] instead of %s", k.Name)
-			d.Key("rules")
+		if slices.Contains(ruleKeys, k.Name) {
+			p.Errorf(k.Pos, "%s belongs to a rule: write [[rule]] in a line above it", k.Name)
+			d.Key(k.Name)
 		}
 	}
 	d.Done()
 	return rules, p.Sorted()
 }
+
+var ruleKeys = []string{"name", "object", "match", "while", "unless", "require"}
 
 func parseRule(t *toml.Table, damping *Damping, p *toml.Problems) Rule {
 	d := toml.Decode(t, "a rule", p)
@@ -173,6 +179,7 @@ func ParseDamping(k *toml.Key, p *toml.Problems) (*Damping, bool) {
 	}
 	got := DefaultDamping
 	d := toml.Decode(v.Table, "damping", p)
+	d.Prefix = "damping."
 	d.Time("half_life", &got.HalfLife)
 	d.Int("suppress", &got.Suppress, 2, 1000)
 	d.Int("reuse", &got.Reuse, 1, 999)

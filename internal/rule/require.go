@@ -35,6 +35,7 @@ func requires(d *toml.Decoder, r *Rule) {
 		d.Problems.Errorf(k.Value.Pos, "require = [] asks for nothing: name a service, or write claim = true to leave the object alone")
 	}
 	for _, v := range k.Value.List {
+		r.RequirePos = append(r.RequirePos, v.Pos)
 		if v.Kind != toml.Text {
 			continue // said before
 		}
@@ -71,19 +72,15 @@ func CheckRequire(name string, kind object.Kind) string {
 	case len(name) > MaxName:
 		return fmt.Sprintf("%q is longer than %d bytes", name, MaxName)
 	}
-	rest, ok := inst, true
-	for {
-		var word string
-		if _, word, rest, ok = match.CutRef(rest); !ok {
-			return ""
-		}
-		if kind == "" {
-			continue
-		}
+	if kind == "" {
+		return ""
+	}
+	for _, word := range match.Refs(inst) {
 		if _, wrong := lookup(kind, word); wrong != "" {
 			return fmt.Sprintf("%q: %s", name, braced(wrong))
 		}
 	}
+	return ""
 }
 
 // ErrUnknown tells that a source has not told yet what a name is made of: look

@@ -27,6 +27,8 @@ type Rule struct {
 	LinkUp     bool
 	Claim      bool
 	Damping    *Damping // nil: off
+
+	RequirePos []toml.Pos // where each name of Require stands
 }
 
 // Other is a condition on objects that are not the rule's subject.
@@ -90,14 +92,21 @@ func (r *Rule) NamesOne() bool { return len(r.Match.Literals("name")) > 0 }
 func AttrNames(rules []Rule) []string {
 	var names []string
 	for i := range rules {
-		for _, w := range rules[i].Words() {
-			if name, ok := attrName(w); ok {
-				names = append(names, name)
-			}
-		}
+		names = append(names, AttrsOf(rules[i].Words())...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// AttrsOf lists the x of the words that are ATTR{x} or ATTRS{x}.
+func AttrsOf(words []string) []string {
+	var names []string
+	for _, w := range words {
+		if name, ok := attrName(w); ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func attrName(word string) (string, bool) {
@@ -115,12 +124,7 @@ func (r *Rule) Words() []string {
 		all = append(append(all, o.Match.Words()...), o.Match.Refs()...)
 	}
 	for _, name := range r.Require {
-		for ok := true; ok; {
-			var w string
-			if _, w, name, ok = match.CutRef(name); ok {
-				all = append(all, w)
-			}
-		}
+		all = append(all, match.Refs(name)...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -56,7 +56,7 @@ func (d *decoder) command(key string, to *[]string) {
 			d.Problems.Errorf(v.Pos, "%s: %s", key, wrong)
 		}
 		if m := shellVar.FindStringSubmatch(v.Text); m != nil {
-			d.Problems.Warnf(v.Pos, "%s: no shell replaces %s: for a word of the object write {%s}", key, v.Text, m[1])
+			d.Problems.Warnf(v.Pos, "%s: no shell replaces %s: write [\"sh\", \"-c\", \"…\"], or {%s} for a word of the object", key, v.Text, m[1])
 		}
 		if v.Text == "%i" || v.Text == "%I" {
 			d.Problems.Warnf(v.Pos, "%s: %s means nothing here: write {instance}", key, v.Text)
@@ -74,11 +74,8 @@ func splitWords(text string) []string {
 
 // checkWords says which {word} in a text no object can have, or "".
 func (d *decoder) checkWords(text string) string {
-	for rest, ok := text, true; ok; {
-		var word string
-		_, word, rest, ok = match.CutRef(rest)
+	for _, word := range match.Refs(text) {
 		switch {
-		case !ok:
 		case word == "instance" && IsTemplate(d.def.Name):
 		case word == "instance":
 			return fmt.Sprintf("%s: %s is no template, so it has no instance", toml.Quote(text), d.def.Name)

@@ -17,6 +17,19 @@ type Definition struct {
 
 	Exec   Exec
 	Policy Policy
+
+	// Broken tells why a service that its file does not define, for a problem
+	// there, is as good as masked.
+	Broken string
+
+	Refs []Ref // what Needs, Wants and After name, with their places
+}
+
+// Ref is where a definition names another service.
+type Ref struct {
+	Key  string // "needs", "wants" or "after"
+	Name string // {instance} not yet replaced
+	Pos  toml.Pos
 }
 
 // Exec is what a run is made of. A change of it restarts the service; a run

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -129,4 +130,23 @@ func ofInstance(names []string, instance string) []string {
 		out[i] = strings.ReplaceAll(n, "{instance}", instance)
 	}
 	return out
+}
+
+// Words lists the words of objects that the definition reads: those of its
+// gates, and those of the primary object that its commands name.
+func (d *Definition) Words() []string {
+	var all []string
+	for i := range d.Policy.Gates {
+		all = append(append(all, d.Policy.Gates[i].Match.Words()...), d.Policy.Gates[i].Match.Refs()...)
+	}
+	e := &d.Exec
+	texts := slices.Concat(e.Start, e.Pre, e.Stop, e.Post, e.Check, e.EnvFile, []string{e.Cwd})
+	for _, v := range e.Env {
+		texts = append(texts, v.Value)
+	}
+	for _, text := range texts {
+		all = append(all, match.Refs(text)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -146,6 +146,7 @@ func (d *decoder) restarts() {
 	}
 	if t := d.Sub("backoff"); t != nil {
 		sub := toml.Decode(t, "backoff", d.Problems)
+		sub.Prefix = "backoff."
 		sub.Time("first", &p.BackoffFirst)
 		sub.Time("max", &p.BackoffMax)
 		sub.Time("reset_after", &p.ResetAfter)
@@ -159,6 +160,7 @@ func (d *decoder) restarts() {
 	}
 	if t := d.Sub("give_up"); t != nil {
 		sub := toml.Decode(t, "give_up", d.Problems)
+		sub.Prefix = "give_up."
 		sub.Int("failures", &p.GiveUpFailures, 0, 1000)
 		sub.Time("within", &p.GiveUpWithin)
 		sub.Done()
@@ -214,16 +216,16 @@ func (d *decoder) names(key string, to *[]string) {
 		}
 		if wrong != "" {
 			d.Problems.Errorf(v.Pos, "%s: %s", key, wrong)
+			continue
 		}
+		d.def.Refs = append(d.def.Refs, Ref{key, v.Text, v.Pos})
 	}
 }
 
 // checkInstance allows no word but {instance}, and that only in a template.
 func (d *decoder) checkInstance(name string) string {
-	for rest, ok := name, true; ok; {
-		var word string
-		switch _, word, rest, ok = match.CutRef(rest); {
-		case !ok:
+	for _, word := range match.Refs(name) {
+		switch {
 		case word != "instance":
 			return toml.Quote(name) + ": only {instance} can stand here, not {" + word + "}"
 		case !IsTemplate(d.def.Name):

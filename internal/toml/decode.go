@@ -12,10 +12,14 @@ import (
 type Decoder struct {
 	Table    *Table
 	Problems *Problems
+	Prefix   string // before the names of keys in messages: "backoff."
 
 	what  string
 	known []string
+	lacks []lack // keys that must be there and are not
 }
+
+type lack struct{ name, example string }
 
 // Decode begins with a table; what names it in messages: "a rule".
 func Decode(t *Table, what string, p *Problems) *Decoder {
@@ -28,16 +32,15 @@ func (d *Decoder) Key(name string) *Key {
 	return d.Table.Get(name)
 }
 
-// Missing notes that a key must be there, unless the table could not be read whole.
+// Missing notes that a key must be there. Done says so, unless the table could
+// not be read whole, or has a key that looks like a slip for this one.
 func (d *Decoder) Missing(name, example string) {
-	if !d.Table.Broken {
-		d.Problems.Errorf(d.Table.Pos, "%s needs %s: write %s = %s", d.what, name, name, example)
-	}
+	d.lacks = append(d.lacks, lack{name, example})
 }
 
 // Text reads a text.
 func (d *Decoder) Text(name string, to *string) {
-	if k := d.Key(name); k != nil && d.IsText(k.Name, k.Value) {
+	if k := d.Key(name); k != nil && d.IsText(d.Prefix+k.Name, k.Value) {
 		*to = k.Value.Text
 	}
 }
@@ -58,11 +61,11 @@ func (d *Decoder) IsText(name string, v *Value) bool {
 // OneOf reads a text that is one of the choices.
 func (d *Decoder) OneOf(name string, to *string, choices ...string) {
 	k := d.Key(name)
-	if k == nil || !d.IsText(name, k.Value) {
+	if k == nil || !d.IsText(d.Prefix+name, k.Value) {
 		return
 	}
 	if !slices.Contains(choices, k.Value.Text) {
-		d.Problems.Errorf(k.Value.Pos, "%s is %s, not %q%s", name, Or(choices), k.Value.Text, DidYouMean(k.Value.Text, choices))
+		d.Problems.Errorf(k.Value.Pos, "%s is %s, not %q%s", d.Prefix+name, Or(choices), k.Value.Text, DidYouMean(k.Value.Text, choices))
 		return
 	}
 	*to = k.Value.Text
@@ -76,7 +79,7 @@ func (d *Decoder) Bool(name string, to *bool) {
 	case k.Value.Kind == Bool:
 		*to = k.Value.Bool
 	default:
-		d.Problems.Errorf(k.Value.Pos, "%s", NotBool(name, k.Value))
+		d.Problems.Errorf(k.Value.Pos, "%s", NotBool(d.Prefix+name, k.Value))
 	}
 }
 
@@ -94,11 +97,11 @@ func (d *Decoder) Int(name string, to *int, low, high int) {
 	switch {
 	case k == nil:
 	case k.Value.Kind == Text:
-		d.Problems.Errorf(k.Value.Pos, "%s is a number: write it without quotes", name)
+		d.Problems.Errorf(k.Value.Pos, "%s is a number: write it without quotes", d.Prefix+name)
 	case k.Value.Kind != Number:
-		d.Problems.Errorf(k.Value.Pos, "%s is a whole number, not %s", name, k.Value.Kind)
+		d.Problems.Errorf(k.Value.Pos, "%s is a whole number, not %s", d.Prefix+name, k.Value.Kind)
 	case k.Value.Number < int64(low) || k.Value.Number > int64(high):
-		d.Problems.Errorf(k.Value.Pos, "%s is from %d to %d, not %d", name, low, high, k.Value.Number)
+		d.Problems.Errorf(k.Value.Pos, "%s is from %d to %d, not %d", d.Prefix+name, low, high, k.Value.Number)
 	default:
 		*to = int(k.Value.Number)
 	}
@@ -115,18 +118,18 @@ func (d *Decoder) Time(name string, to *time.Duration) {
 		t, err := time.ParseDuration(v.Text)
 		switch {
 		case err != nil && isDigits(v.Text):
-			d.Problems.Errorf(v.Pos, "%s is a time with unit: write %q", name, v.Text+"s")
+			d.Problems.Errorf(v.Pos, "%s is a time with unit: write %q", d.Prefix+name, v.Text+"s")
 		case err != nil:
-			d.Problems.Errorf(v.Pos, `%s: %q is no time: write "500ms", "5s", "1m30s" or "2h"`, name, v.Text)
+			d.Problems.Errorf(v.Pos, `%s: %q is no time: write "500ms", "5s", "1m30s" or "2h"`, d.Prefix+name, v.Text)
 		case t < 0:
-			d.Problems.Errorf(v.Pos, "%s cannot be negative", name)
+			d.Problems.Errorf(v.Pos, "%s cannot be negative", d.Prefix+name)
 		default:
 			*to = t
 		}
 	case Number, Decimal:
-		d.Problems.Errorf(v.Pos, "%s is a time with unit: write %q", name, v.Text+"s")
+		d.Problems.Errorf(v.Pos, "%s is a time with unit: write %q", d.Prefix+name, v.Text+"s")
 	default:
-		d.Problems.Errorf(v.Pos, `%s is a time with unit, such as "5s", not %s`, name, v.Kind)
+		d.Problems.Errorf(v.Pos, `%s is a time with unit, such as "5s", not %s`, d.Prefix+name, v.Kind)
 	}
 }
 
@@ -203,11 +206,18 @@ func (d *Decoder) Subs(name string) []*Table {
 	return tables
 }
 
-// Done reports every key that nobody asked for.
+// Done reports every key that nobody asked for, and those that are missing.
 func (d *Decoder) Done() {
+	var meant []string
 	for _, k := range d.Table.Keys {
 		if !slices.Contains(d.known, k.Name) {
 			d.Problems.Errorf(k.Pos, "%s has no key %q%s", d.what, k.Name, DidYouMean(k.Name, d.known))
+			meant = append(meant, Nearest(k.Name, d.known))
+		}
+	}
+	for _, l := range d.lacks {
+		if !d.Table.Broken && !slices.Contains(meant, l.name) {
+			d.Problems.Errorf(d.Table.Pos, "%s needs %s: write %s = %s", d.what, l.name, l.name, l.example)
 		}
 	}
 }

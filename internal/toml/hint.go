@@ -36,7 +36,7 @@ func (p *parser) explain(from, at int, message string) (int, string) {
 	case zeros.Match(rest):
 		return start + value, fmt.Sprintf("a number cannot begin with 0: if it is text, write %q", word)
 	case isYesNo(string(word)):
-		return start + value, fmt.Sprintf("%s: write true or false, without quotes", word)
+		return start + value, fmt.Sprintf("write true or false, not %s", word)
 	case strings.Contains(message, "start of value"), strings.Contains(message, "expected keyword"):
 		return start + value, fmt.Sprintf("text stands in quotes: write %q", word)
 	}

@@ -156,7 +156,7 @@ func (p *parser) header(e *unstable.Node, many bool) int {
 	}
 	last := path[len(path)-1]
 	end := p.offset(last.Raw) + int(last.Raw.Length)
-	pos := p.pos(p.offset(path[0].Raw))
+	pos := p.headerPos(p.offset(path[0].Raw))
 	// Keys below a header that cannot be opened must not land elsewhere.
 	p.current = &Table{Pos: pos}
 
@@ -194,6 +194,17 @@ func (p *parser) header(e *unstable.Node, many bool) int {
 		p.current.header = true
 	}
 	return end
+}
+
+// headerPos is where the bracket before a header's name stands.
+func (p *parser) headerPos(at int) Pos {
+	for at > 0 && (p.data[at-1] == ' ' || p.data[at-1] == '\t') {
+		at--
+	}
+	for at > 0 && p.data[at-1] == '[' {
+		at--
+	}
+	return p.pos(at)
 }
 
 // descend goes one key down, through the last element where the key is a list

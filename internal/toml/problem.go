@@ -64,6 +64,7 @@ func (p *Problems) Sorted() []Problem {
 			cmp.Compare(a.Pos.File, b.Pos.File),
 			cmp.Compare(a.Pos.Line, b.Pos.Line),
 			cmp.Compare(a.Pos.Col, b.Pos.Col),
+			cmp.Compare(a.Text, b.Text),
 		)
 	})
 	return slices.Compact(p.list)

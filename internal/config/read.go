@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	shippedrules "hotsvc/rules"
+	shippedservices "hotsvc/services"
+
+	"hotsvc/internal/toml"
+)
+
+// maxFile bounds a file: what is longer is not one of ours.
+const maxFile = 1 << 20
+
+// Source is one directory.
+type Source struct {
+	Name string // as people type it: "/etc/hotsvc/rules.d"
+	FS   fs.FS
+}
+
+// Input is where a configuration comes from. Later directories override earlier
+// ones: rules by file name, services by service name.
+type Input struct {
+	Settings Settings
+	Rules    []Source
+	Services []Source
+	Mounts   []string // mount points that MOUNTS waits for
+
+	// Find returns where a program, or a file with an absolute name, is; "" if
+	// nowhere. It chooses among the shipped variants of a service. Nil finds
+	// nothing.
+	Find func(name string) string
+
+	// Strict refuses the whole if anything is wrong. Without it only the files
+	// with a problem are left out.
+	Strict bool
+}
+
+// Load reads and checks a configuration. The problems are all there are, the
+// warnings too, in the order of files and lines; the Config is nil only when
+// Strict is set and one of them is an error.
+func Load(in Input) (*Config, []toml.Problem) {
+	r := reader{in: in}
+	r.rules()
+	r.services()
+	return build(in.Settings, r.files, in.Mounts, in.Strict, r.problems.Sorted(), r.notes)
+}
+
+// Check returns the input for a root directory with rules.d, services and
+// hotsvc.toml, any of which may be missing.
+func Check(root Source) (Input, []toml.Problem) {
+	in := Input{Settings: DefaultSettings(), Strict: true}
+	for _, part := range []struct {
+		name string
+		to   *[]Source
+	}{{"rules.d", &in.Rules}, {"services", &in.Services}} {
+		if sub, err := fs.Sub(root.FS, part.name); err == nil {
+			*part.to = []Source{{root.join(part.name), sub}}
+		}
+	}
+	data, err := readFile(root.FS, "hotsvc.toml")
+	if errors.Is(err, fs.ErrNotExist) {
+		return in, nil
+	}
+	name := root.join("hotsvc.toml")
+	if err != nil {
+		return in, []toml.Problem{{Pos: toml.Pos{File: name}, Text: plain(err)}}
+	}
+	var problems []toml.Problem
+	in.Settings, problems = ParseSettings(name, data)
+	return in, problems
+}
+
+func (s Source) join(name string) string {
+	return path.Join(s.Name, name)
+}
+
+// What files there are.
+const (
+	rulesKind    = "rules"
+	servicesKind = "services"
+)
+
+// file is one file as read.
+type file struct {
+	kind string
+	name string // in its directory
+	path string // as people type it
+	data []byte
+}
+
+type reader struct {
+	in       Input
+	files    []file // lower layers first
+	problems toml.Problems
+	notes    []string
+}
+
+func (r *reader) rules() {
+	found := false
+	for _, s := range r.in.Rules {
+		found = r.dir(rulesKind, s) || found
+	}
+	if !found {
+		r.dir(rulesKind, Source{"built-in/rules", shippedrules.FS})
+	}
+}
+
+func (r *reader) services() {
+	builtin := Source{"built-in/services", shippedservices.FS}
+	r.dir(servicesKind, builtin)
+	r.variants(builtin)
+	for _, s := range r.in.Services {
+		r.dir(servicesKind, s)
+	}
+}
+
+// variants takes, of each service with several, the first that the system has
+// the program for.
+func (r *reader) variants(s Source) {
+	find := r.in.Find
+	if find == nil {
+		find = func(string) string { return "" }
+	}
+	done := map[string]bool{}
+	for pass, all := 0, shippedservices.Variants; pass < 2; pass++ {
+		for _, v := range all {
+			where := find(v.Program)
+			if done[v.Service] || pass == 0 && where == "" {
+				continue
+			}
+			done[v.Service] = true
+			r.read(servicesKind, s, v.File, v.Service)
+			name := strings.TrimSuffix(v.Service, suffix)
+			switch {
+			case where == "" && r.in.Find == nil:
+			case where == "":
+				r.note("%s: no program for it is installed; %s would be one", name, v.Program)
+			default:
+				r.note("%s: %s found at %s", name, v.Program, where)
+			}
+			if where != "" && v.Scripts != nil && !slices.ContainsFunc(v.Scripts, func(f string) bool { return find(f) != "" }) {
+				r.note("%s: %s finds no script at %s: it will set nothing up", name, v.Program, strings.Join(v.Scripts, " or "))
+			}
+		}
+	}
+}
+
+func (r *reader) note(format string, args ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+}
+
+const suffix = ".toml"
+
+// dir reads every file of a directory that counts, and tells whether there is
+// such a directory.
+func (r *reader) dir(kind string, s Source) bool {
+	entries, err := fs.ReadDir(s.FS, ".")
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if err != nil {
+		r.problems.Errorf(toml.Pos{File: s.Name}, "%s", plain(err))
+	}
+	var later []string // forms of a service that are not read yet
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case strings.HasPrefix(name, "."), strings.HasPrefix(name, "#"), strings.HasSuffix(name, "~"):
+		case strings.HasSuffix(name, suffix):
+			r.read(kind, s, name, name)
+		case kind == servicesKind && s.Name != "built-in/services" && isService(e):
+			later = append(later, name)
+		}
+	}
+	if len(later) > 0 {
+		r.problems.Warnf(toml.Pos{File: s.Name}, "only NAME.toml is read, not the directories and programs %s", strings.Join(later, ", "))
+	}
+	return true
+}
+
+// isService tells whether an entry looks like a service in another dialect: a
+// directory or a program. Leftovers of packagers are neither.
+func isService(e fs.DirEntry) bool {
+	if e.IsDir() {
+		return true
+	}
+	info, err := e.Info()
+	leftover := slices.Contains([]string{".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmsave", ".rpmnew", ".bak", ".orig", ".swp"}, path.Ext(e.Name()))
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && !leftover
+}
+
+// read reads one file under the name that it stands for.
+func (r *reader) read(kind string, s Source, name, as string) {
+	f := file{kind: kind, name: as, path: s.join(name)}
+	data, err := readFile(s.FS, name)
+	if err != nil {
+		r.problems.Errorf(toml.Pos{File: f.path}, "%s", plain(err))
+		return
+	}
+	f.data = data
+	r.files = append(r.files, f)
+}
+
+var errTooLong = fmt.Errorf("longer than %d bytes", maxFile)
+
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("a directory, not a file")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = errTooLong
+	}
+	return data, err
+}
+
+// plain is an error without the path, which the place of the problem says.
+func plain(err error) string {
+	var bad *fs.PathError
+	if errors.As(err, &bad) {
+		err = bad.Err
+	}
+	return "cannot be read: " + err.Error()
+}

@@ -1,0 +1,64 @@
+package config
+
+import (
+	"fmt"
+	"path"
+
+	"hotsvc/internal/rule"
+	"hotsvc/internal/toml"
+)
+
+// DefaultSettings is what holds without hotsvc.toml.
+func DefaultSettings() Settings {
+	damping := rule.DefaultDamping
+	return Settings{
+		Udev:        "auto",
+		SocketGroup: "hotsvc",
+		LogLevel:    "info",
+		RulesDirs:   []string{"/usr/lib/hotsvc/rules.d", "/etc/hotsvc/rules.d"},
+		ServiceDirs: []string{"/usr/lib/hotsvc/services", "/etc/hotsvc/services"},
+		Damping:     &damping,
+	}
+}
+
+// ParseSettings reads hotsvc.toml. What is wrong keeps its default.
+func ParseSettings(file string, data []byte) (Settings, []toml.Problem) {
+	s := DefaultSettings()
+	root, problems := toml.Parse(file, data)
+	var p toml.Problems
+	p.Add(problems...)
+	d := toml.Decode(root, "hotsvc.toml", &p)
+	d.OneOf("udev", &s.Udev, "auto", "yes", "no")
+	d.Text("socket_group", &s.SocketGroup)
+	d.OneOf("log", &s.LogLevel, "error", "warn", "info", "debug")
+	dirs(d, "rules", &s.RulesDirs)
+	dirs(d, "services", &s.ServiceDirs)
+	if k := d.Key("damping"); k != nil {
+		if damping, ok := rule.ParseDamping(k, &p); ok {
+			s.Damping = damping
+		}
+	}
+	d.Done()
+	return s, p.Sorted()
+}
+
+func dirs(d *toml.Decoder, key string, to *[]string) {
+	var names []string
+	if d.Texts(key, &names); names == nil {
+		return
+	}
+	for i, name := range names {
+		if !path.IsAbs(name) {
+			d.Problems.Errorf(d.Table.Get(key).Value.List[i].Pos, "%s: %s is no absolute path", key, toml.Quote(name))
+			return
+		}
+	}
+	*to = names
+}
+
+// String prints the settings as TOML that ParseSettings reads back.
+func (s Settings) String() string {
+	return fmt.Sprintf("udev = %s\nsocket_group = %s\nlog = %s\ndamping = %s\nrules = %s\nservices = %s\n",
+		toml.Quote(s.Udev), toml.Quote(s.SocketGroup), toml.Quote(s.LogLevel), s.Damping,
+		toml.QuoteAll(s.RulesDirs), toml.QuoteAll(s.ServiceDirs))
+}

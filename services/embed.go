@@ -1,0 +1,34 @@
+// Package services holds the service definitions that hotsvc ships, the lowest
+// layer of all.
+package services
+
+import "embed"
+
+// FS holds the definitions and, in variants/, those of services that more than
+// one program can do.
+//
+//go:embed *.toml variants/*.toml
+var FS embed.FS
+
+// Variant is one program's way to do a service. Of a service's variants the
+// first whose program the system has is the definition; if there is none, the
+// first of all, so that the failure names a program to install.
+type Variant struct {
+	Service string   // the file that the variant stands for
+	File    string   // the file it is, in FS
+	Program string   // what to look for
+	Scripts []string // the program does nothing useful without one of these
+}
+
+// Variants lists them in the order of preference. The busybox of a distribution
+// that has its own DHCP client is the last resort: it comes without a script.
+var Variants = []Variant{
+	{"dhcp@.toml", "variants/dhcp@udhcpc.toml", "udhcpc", udhcpcScripts},
+	{"dhcp@.toml", "variants/dhcp@dhcpcd.toml", "dhcpcd", nil},
+	{"dhcp@.toml", "variants/dhcp@dhclient.toml", "dhclient", nil},
+	{"dhcp@.toml", "variants/dhcp@busybox.toml", "busybox", udhcpcScripts},
+	{"zeroconf@.toml", "variants/zeroconf@avahi.toml", "avahi-autoipd", nil},
+	{"zeroconf@.toml", "variants/zeroconf@zcip.toml", "zcip", []string{"/etc/zcip.script"}},
+}
+
+var udhcpcScripts = []string{"/usr/share/udhcpc/default.script", "/etc/udhcpc/default.script"}
