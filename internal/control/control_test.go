@@ -238,17 +238,10 @@ func TestReload(t *testing.T) {
 	}
 }
 
-func TestAfterHangup(t *testing.T) {
-	f, socket := serve(t, func(s *Server) {
-		s.PostAfterHangup = func(r engine.Reply) *engine.Call {
-			if d, ok := r.Value.(status.Done); ok && d.Text == "accepted" {
-				return &engine.Call{Verb: engine.VerbStop, Services: []string{"a"}, NoWait: true}
-			}
-			return nil
-		}
-	})
+func TestLaterWaitsForHangup(t *testing.T) {
+	f, socket := serve(t, nil)
 	f.react = func(c engine.Call) []engine.Reply {
-		return []engine.Reply{{Value: status.Done{Text: "accepted"}}}
+		return []engine.Reply{{Later: true, Value: status.Done{Text: "accepted"}}}
 	}
 	c := dial(t, socket)
 	if err := c.Call(t.Context(), engine.VerbStop, Params{Services: []string{"a"}}, nil); err != nil {
@@ -259,10 +252,16 @@ func TestAfterHangup(t *testing.T) {
 		t.Fatalf("%d inputs before the hang-up", n)
 	}
 	c.Close()
-	until(t, "the call is posted", func() bool { return len(f.inputs()) == 2 })
-	if in := f.inputs(); in[1].Call.ID == in[0].Call.ID || !in[1].Call.NoWait {
-		t.Errorf("posted %+v", in[1].Call)
+	until(t, "the hang-up is posted", func() bool { return len(f.inputs()) == 2 })
+	if in := f.inputs(); in[1].Hangup != in[0].Call.ID {
+		t.Errorf("posted %+v", in[1])
 	}
+
+	// Who does not hang up is not waited for longer than a second.
+	if err := dial(t, socket).Call(t.Context(), engine.VerbStop, Params{Services: []string{"a"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the hang-up is posted", func() bool { return len(f.inputs()) == 4 })
 }
 
 func TestInfo(t *testing.T) {

@@ -124,7 +124,7 @@ func (d *describer) name(t reflect.Type) string {
 	case reflect.TypeFor[time.Time]():
 		return "string"
 	case reflect.TypeFor[object.Words]():
-		return "[string][]string"
+		return "[string]?[]string" // null: unknown
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

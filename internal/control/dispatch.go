@@ -119,33 +119,23 @@ func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, send fu
 		if last == nil {
 			continue
 		}
-		if !send(op.answer(*last)) {
-			return false
-		}
-		return c.afterwards(ctx, *last)
+		sent := send(op.answer(*last))
+		return c.afterwards(ctx, *last) && sent
 	}
 }
 
-// afterwards posts the call that had to wait for the client's hang-up (S40):
-// what it orders ends the client.
+// afterwards lets the engine do what it has put off until the caller, whom it
+// will end, has had his answer and hung up (S40).
 func (c *conn) afterwards(ctx context.Context, r engine.Reply) bool {
-	if c.server.PostAfterHangup == nil {
-		return true
-	}
-	call := c.server.PostAfterHangup(r)
-	if call == nil {
+	if !r.Later {
 		return true
 	}
 	select {
 	case <-c.in.gone:
 	case <-time.After(hangupTime):
 	case <-ctx.Done():
-		return false
 	}
-	id, _ := c.server.expect()
-	c.server.forget(id)
-	call.ID = id
-	c.server.Post(engine.Input{Call: call})
+	c.server.Post(engine.Input{Hangup: r.ID})
 	return true
 }
 
@@ -195,6 +185,8 @@ func milliseconds(n int64) time.Duration {
 // check says in a line what makes no sense about the parameters.
 func (o *Operation) check(p Params) string {
 	switch {
+	case o.Waits && o.Verb != engine.VerbWait && p.Timeout != nil && *p.Timeout == 0:
+		return fmt.Sprintf("%s does something, so it cannot just ask: give it time, or do not wait (no_wait, --no-wait)", o.Verb)
 	case o.Names == NoNames && len(p.Services) > 0:
 		return fmt.Sprintf("%s takes no service", o.Verb)
 	case o.Names == OneName && len(p.Services) != 1:

@@ -37,12 +37,6 @@ type Server struct {
 	// ServiceOf tells which service's attempt a process belongs to. May be nil.
 	ServiceOf func(pid int) (service string, attempt int64, ok bool)
 
-	// PostAfterHangup is the hook for S40: of a reply that says "accepted" to a
-	// service that orders its own end it returns the call to be posted when the
-	// client has hung up, or after a second; of any other reply nil. The reply
-	// to that call goes nowhere. May be nil.
-	PostAfterHangup func(engine.Reply) *engine.Call
-
 	Version string
 	Group   int          // whose members may read; -1: nobody
 	Log     func(string) // a line for the daemon's own log; may be nil
