@@ -27,6 +27,11 @@ func (p *parser) explain(from, at int, message string) (int, string) {
 	if strings.HasPrefix(message, "invalid escape character") {
 		return p.explainEscape(start, at, line)
 	}
+	if at == len(p.data) || p.data[at] == '\n' || p.data[at] == '\r' {
+		if before := bytes.TrimRight(p.data[start:at], " \t"); bytes.HasSuffix(before, []byte("=")) {
+			return at, "a value is missing"
+		}
+	}
 	value := valueAt(line[:at-start])
 	rest := line[value:]
 	switch unit, word := unitTime.Find(rest), bareWord.Find(rest); {

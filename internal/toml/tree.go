@@ -20,8 +20,10 @@ func (k Kind) String() string {
 		return "text"
 	case Bool:
 		return "true or false"
-	case Number, Decimal:
+	case Number:
 		return "a number"
+	case Decimal:
+		return "a decimal number"
 	case Date:
 		return "a date"
 	case List:
