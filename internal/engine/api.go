@@ -105,6 +105,7 @@ type Reply struct {
 	Error string // one line, when Code is not CodeYes
 	Value any    // a status value, or nil
 	More  bool
+	Later bool // what was asked for is done when the caller has hung up: post Hangup then, after 1 s at the latest
 }
 
 // EffectKind is what an effect is about.

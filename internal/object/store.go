@@ -1,6 +1,8 @@
 package object
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -139,4 +141,20 @@ func (s *Store) inherited(o *Object, word string) ([]string, bool) {
 		}
 	}
 	return nil, true
+}
+
+// MarshalJSON writes the objects as a list in key order.
+func (s *Store) MarshalJSON() ([]byte, error) { return json.Marshal(s.All("")) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Store) UnmarshalJSON(b []byte) error {
+	var all []*Object
+	if err := json.Unmarshal(b, &all); err != nil {
+		return fmt.Errorf("object: %w", err)
+	}
+	s.byKey = make(map[Key]*Object, len(all))
+	for _, o := range all {
+		s.byKey[o.Life.Key] = o
+	}
+	return nil
 }

@@ -1,0 +1,406 @@
+package engine
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"hotsvc/internal/config"
+	"hotsvc/internal/hold"
+	"hotsvc/internal/object"
+	"hotsvc/internal/rule"
+	"hotsvc/internal/service"
+)
+
+// The core is one value and one function. Step takes what happened and returns
+// what is to be done; in between, data goes one way and once:
+//
+//	reports → objects → rules → holds ─┐                     facts.go, holds.go
+//	calls ──────────────── holds, caps ┴→ want → plan         calls.go, want.go, plan.go
+//	process events ───────────────────────→ machines → effects
+//
+// want is a function of facts alone (holds, caps, gates) and never of machine
+// states, so no loop runs through it. The plan is the one place that starts and
+// stops, retries after a crash included. It is level-triggered: it compares
+// what is wanted with what is, as often as asked, and repeats until nothing is
+// left to do, so no event is ever needed twice and none can be missed.
+
+// Now is the time of a Step: Mono runs on through everything but a suspend and
+// is comparable over daemon restarts (CLOCK_MONOTONIC); Wall is for people.
+type Now struct {
+	Mono time.Duration `json:"mono"`
+	Wall time.Time     `json:"wall"`
+}
+
+// State is everything that the core knows, as one plain value that JSON takes
+// and gives back. What is not in it is derived from it and the configuration.
+type State struct {
+	Generation int                            `json:"generation"` // configurations so far
+	Loaded     time.Time                      `json:"loaded"`
+	Objects    object.Store                   `json:"objects"`
+	Sources    map[string]object.SourceStatus `json:"sources"`
+	Units      map[string]*Unit               `json:"units"`
+	Links      map[string]*LinkMemo           `json:"links"`     // by ifindex
+	Damps      map[string]*hold.Damp          `json:"damps"`     // by rule, newline, service
+	Number     int64                          `json:"number"`    // the newest hold's
+	Suspended  string                         `json:"suspended"` // by whom, or ""
+	Shutdown   bool                           `json:"shutdown"`
+	Waits      []wait                         `json:"waits"`
+	Monitors   []monitor                      `json:"monitors"`
+	Later      []Call                         `json:"later"` // from inside; done when the caller has hung up
+}
+
+// Unit is one service or instance: its holds, its cap and its machine.
+type Unit struct {
+	Name    string          `json:"name"`
+	Machine service.Machine `json:"machine"`
+	Run     Run             `json:"run"` // what the present or last run was made of
+	Holds   []hold.Hold     `json:"holds"`
+	Cap     hold.Cap        `json:"cap"`
+	Latch   int64           `json:"latch"`  // newest hold's number when it came to rest: a newer one undoes backoff, failed and done
+	Pardon  int64           `json:"pardon"` // number of the last restart, start or new definition: failures before it are forgotten
+	Gen     int64           `json:"gen"`    // a run must be newer than the last change of this
+	Ran     int64           `json:"ran"`    // Gen when the present run began
+	Cover   []hold.Cover    `json:"cover"`  // what held the present run, by rule
+	Gates   []gateState     `json:"gates"`
+	Because string          `json:"because"` // why it is as it is, one line
+	Exit    *exitRecord     `json:"exit"`
+	Hist    []change        `json:"history"`
+	Changes int64           `json:"changes"`
+	Shown   string          `json:"shown"` // public state at the last Step
+	Since   time.Time       `json:"since"` // of Shown
+
+	def      *service.Definition // nil: defined no more
+	eff      service.Definition  // what the machine steps by: the run's Exec, today's Policy
+	hash     uint64              // of def.Exec
+	instance string
+	needs    []*Unit
+	wants    []*Unit
+	after    []*Unit
+	inner    []*Unit // services that this one holds from inside
+	neededBy []*Unit
+	afterBy  []*Unit // that start after it, or hold it from inside: they stop before it
+	cap      hold.Level
+	want     hold.Level
+	newest   int64
+	must     bool // has to rest
+	pending  bool // on its way up
+	dirty    bool // its record is to be saved
+	faded    bool // a hold of it changed: look at its cover
+}
+
+// Run is what a run was made of: frozen when it started.
+type Run struct {
+	Exec    service.Exec        `json:"exec"`
+	Primary string              `json:"primary"` // label of the object whose words the commands see
+	Key     object.Key          `json:"key"`
+	Rule    string              `json:"rule"`
+	Words   map[string][]string `json:"words"`
+}
+
+type gateState struct {
+	Open   bool          `json:"open"`
+	Known  bool          `json:"known"`
+	Was    bool          `json:"was"` // has been open once
+	LeftAt time.Duration `json:"left_at"`
+}
+
+type exitRecord struct {
+	service.Exit
+	What string    `json:"what"`
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
+type change struct {
+	At     time.Time `json:"at"`
+	From   string    `json:"from"`
+	To     string    `json:"to"`
+	Reason string    `json:"reason"`
+}
+
+// LinkMemo is what is remembered of a link for as long as it exists.
+type LinkMemo struct {
+	Foreign bool `json:"foreign"` // as it was at first sight
+	WasUp   bool `json:"was_up"`  // it was set up once; an administrator's later down stands
+}
+
+// Options are the core's constants.
+type Options struct {
+	Version string
+	BootID  string
+	Env     []string // base of every service's environment: PATH, LANG, TZ
+	Sources []string // the sources that will report
+}
+
+// Core is the house's state and the one function that changes it.
+type Core struct {
+	State
+	opt   Options
+	conf  *config.Config
+	index *rule.Index
+
+	now     Now
+	order   []*Unit // needs, after and inner holds before those that have them
+	effects []Effect
+	replies []Effect
+	wake    time.Duration // the nearest deadline; 0: none
+
+	relink    bool // units or their edges changed: rebuild order
+	replan    bool // something changed that the plan reads
+	gated     map[object.Kind]bool
+	crossed   map[object.Kind][]int // rules that look at other objects of a kind
+	ancestors bool                  // some rule reads ATTRS{…}
+	scratch   []int
+	global    bool // the global record is to be saved
+}
+
+// New makes a core with its first configuration. It knows nothing of the system
+// yet: every source counts as not having told.
+func New(opt Options, conf *config.Config, now Now) *Core {
+	c := &Core{opt: opt}
+	c.State = State{
+		Sources: map[string]object.SourceStatus{},
+		Units:   map[string]*Unit{},
+		Links:   map[string]*LinkMemo{},
+		Damps:   map[string]*hold.Damp{},
+	}
+	for _, name := range opt.Sources {
+		c.Sources[name] = object.SourceStatus{Name: name, State: object.Starting}
+	}
+	c.now = now
+	c.configure(conf)
+	return c
+}
+
+// Step is the whole house. It returns what is to be done, saves before spawns
+// and replies last, and when to be called again at the latest (0: never).
+func (c *Core) Step(now Now, in []Input) (effects []Effect, wake time.Duration) {
+	c.now = now
+	for i := range in {
+		c.take(&in[i])
+	}
+	c.deadlines()
+	for again := true; again; again = c.replan || c.relink {
+		if c.replan || c.relink {
+			c.replan = false
+			if c.relink {
+				c.link()
+			}
+			c.covers()
+			c.gates()
+			c.plan()
+			c.shown()
+			c.forget()
+		}
+		c.waits()
+	}
+	c.monitors()
+	return c.finish()
+}
+
+func (c *Core) take(in *Input) {
+	switch {
+	case in.Report != nil:
+		c.report(in.Report)
+	case in.Process != nil:
+		c.process(in.Process)
+	case in.Call != nil:
+		c.call(in.Call)
+	case in.Hangup != 0:
+		c.hangup(in.Hangup)
+	case in.Gone != nil:
+		c.clientGone(*in.Gone)
+	case in.Config != nil:
+		c.configure(in.Config.Config)
+		if in.Config.CallID != 0 {
+			c.answer(in.Config.CallID, nil)
+		}
+	}
+}
+
+// process steps a machine, unless the news is of another attempt.
+func (c *Core) process(e *ProcessEvent) {
+	u := c.Units[e.Service]
+	if u == nil || e.Attempt != u.Machine.Attempt || e.Kind == service.Start || e.Kind == service.Stop || e.Kind == service.Timer {
+		return
+	}
+	if !service.Possible(u.Machine.State, e.Kind) {
+		c.log("%s: attempt %d: %v came while %v: ignored", u.Name, e.Attempt, e.Kind, u.Machine.State)
+		return
+	}
+	c.fire(u, e.Event)
+}
+
+// deadlines fires what is due and remembers the nearest that is not.
+func (c *Core) deadlines() {
+	for _, u := range c.order {
+		if d := u.Machine.Deadline; d > 0 && d <= c.now.Mono {
+			c.fire(u, service.Event{Kind: service.Timer, Attempt: u.Machine.Attempt})
+		}
+		c.holdDeadlines(u)
+		for i := range u.Gates {
+			if g := &u.Gates[i]; g.Known && g.LeftAt > 0 && g.LeftAt+u.def.Policy.Gates[i].Linger <= c.now.Mono {
+				c.replan = true
+			}
+		}
+		if u.Machine.State == service.Rest && u.Machine.Why == service.Backoff && u.Machine.NotBefore <= c.now.Mono {
+			c.replan = true
+		}
+	}
+}
+
+// until notes a deadline that wants a Step.
+func (c *Core) until(d time.Duration) {
+	if d > 0 && (c.wake == 0 || d < c.wake) {
+		c.wake = d
+	}
+}
+
+// finish collects the effects of a Step: records first, then what was ordered,
+// then the answers, which must not overtake what they confirm.
+func (c *Core) finish() ([]Effect, time.Duration) {
+	c.wake = 0
+	var out []Effect
+	for _, u := range c.order {
+		if u.dirty {
+			u.dirty = false
+			out = append(out, Effect{Kind: EffectSave, Service: u.Name, Record: u.record()})
+		}
+		c.until(u.Machine.Deadline)
+		for i := range u.Holds {
+			c.until(u.Holds[i].Deadline)
+		}
+		for i := range u.Gates {
+			if g := &u.Gates[i]; g.Known && g.LeftAt > 0 {
+				c.until(g.LeftAt + u.def.Policy.Gates[i].Linger)
+			}
+		}
+		if m := &u.Machine; m.State == service.Rest && m.Why == service.Backoff && u.want == hold.Up && m.NotBefore > c.now.Mono {
+			c.until(m.NotBefore)
+		}
+	}
+	if c.global {
+		c.global = false
+		out = append(out, Effect{Kind: EffectGlobal, Record: c.globalRecord()})
+	}
+	for i := range c.Waits {
+		c.until(c.Waits[i].Deadline)
+	}
+	out = append(append(out, c.effects...), c.replies...)
+	c.effects, c.replies = nil, nil
+	return out, c.wake
+}
+
+func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
+
+// next is the number of a new hold, or of a pardon.
+func (c *Core) next() int64 {
+	c.Number++
+	c.global = true
+	return c.Number
+}
+
+// configure puts a configuration in force. What did not change is not touched.
+func (c *Core) configure(conf *config.Config) {
+	c.conf = conf
+	c.Generation++
+	c.Loaded = c.now.Wall
+	c.index = rule.NewIndex(conf.Rules)
+	c.crossed, c.gated = map[object.Kind][]int{}, map[object.Kind]bool{}
+	for i := range conf.Rules {
+		r := &conf.Rules[i]
+		for _, o := range slices.Concat(r.While, r.Unless) {
+			if !slices.Contains(c.crossed[o.Object], i) {
+				c.crossed[o.Object] = append(c.crossed[o.Object], i)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(conf.Services)) {
+		def := conf.Services[name]
+		if !isTemplate(def) {
+			c.unit(name)
+		}
+		for i := range def.Policy.Gates {
+			c.gated[def.Policy.Gates[i].Object] = true
+		}
+	}
+	for _, name := range c.names() {
+		c.define(c.Units[name])
+	}
+	interest := Interest{Attrs: rule.AttrNames(conf.Rules)}
+	c.ancestors = false
+	for i := range conf.Rules {
+		for _, w := range conf.Rules[i].Words() {
+			c.ancestors = c.ancestors || strings.HasPrefix(w, "ATTRS{")
+			interest.DefaultRoutes = interest.DefaultRoutes || w == "default4" || w == "default6"
+		}
+	}
+	c.emit(Effect{Kind: EffectInterest, Interest: &interest})
+	c.relink, c.replan = true, true
+	for _, o := range c.Objects.All("") {
+		c.evaluate(o.Life.Key)
+	}
+	c.dropUnruled()
+}
+
+// unit returns the unit of that name, made if there was none.
+func (c *Core) unit(name string) *Unit {
+	if u := c.Units[name]; u != nil {
+		return u
+	}
+	u := &Unit{Name: name, Since: c.now.Wall, Shown: stateDown}
+	c.Units[name] = u
+	c.order = append(c.order, u) // in its place when the edges are made again
+	c.define(u)
+	c.relink, c.replan = true, true
+	return u
+}
+
+// define gives a unit its present definition.
+func (c *Core) define(u *Unit) {
+	template, instance := service.Split(u.Name)
+	u.instance = instance
+	u.def = c.conf.Services[template]
+	if u.def == nil {
+		u.Gates = nil
+		u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Boot })
+		return
+	}
+	if len(u.Gates) != len(u.def.Policy.Gates) {
+		u.Gates = make([]gateState, len(u.def.Policy.Gates))
+	}
+	hash := u.def.ExecHash()
+	if u.hash != hash && u.hash != 0 {
+		u.Pardon = c.next()
+		u.Because = "its definition changed"
+		u.dirty = true
+	}
+	u.hash = hash
+	u.eff.Name = u.Name
+	u.eff.Policy = u.def.Policy
+	if u.Machine.State == service.Rest {
+		u.eff.Exec = u.def.Exec
+	} else {
+		u.eff.Exec = u.Run.Exec
+	}
+	boot := slices.IndexFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Boot })
+	wanted := u.def.Policy.StartAtBoot && !isTemplate(u.def)
+	switch {
+	case wanted && boot < 0:
+		u.Holds = append(u.Holds, hold.Hold{Holder: hold.Boot, Number: c.next(), Count: 1, Phase: hold.Held, Since: c.now.Wall})
+		u.dirty = true
+	case !wanted && boot >= 0:
+		u.Holds = slices.Delete(u.Holds, boot, boot+1)
+		u.dirty = true
+	}
+}
+
+func isTemplate(d *service.Definition) bool { return d.Name[len(d.Name)-1] == '@' }
+
+// names lists the units in name order.
+func (c *Core) names() []string { return slices.Sorted(maps.Keys(c.Units)) }
+
+func byName(a, b *Unit) int { return cmp.Compare(a.Name, b.Name) }

@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"slices"
+
+	"hotsvc/internal/hold"
+	"hotsvc/internal/service"
+)
+
+// link rebuilds the edges between units, makes the instances that others need,
+// and puts all in an order in which what is needed comes first.
+func (c *Core) link() {
+	c.relink = false
+	names := c.names()
+	for i := 0; i < len(names); i++ { // grows while instances are made
+		u := c.Units[names[i]]
+		u.needs, u.wants, u.after, u.inner = u.needs[:0], u.wants[:0], u.after[:0], u.inner[:0]
+		u.neededBy, u.afterBy = u.neededBy[:0], u.afterBy[:0]
+		if u.def == nil {
+			continue
+		}
+		for _, n := range slices.Concat(u.def.NeedsOf(u.instance), u.def.WantsOf(u.instance)) {
+			if c.Units[n] == nil && c.known(n) {
+				c.unit(n)
+				names = append(names, n)
+			}
+		}
+	}
+	c.relink = false // unit() asked for what is being done here
+	for _, n := range names {
+		u := c.Units[n]
+		if u.def != nil {
+			u.needs = c.find(u.def.NeedsOf(u.instance), u.needs)
+			u.wants = c.find(u.def.WantsOf(u.instance), u.wants)
+			u.after = c.find(u.def.AfterOf(u.instance), u.after)
+		}
+		for i := range u.Holds {
+			if holder, ok := u.Holds[i].Service(); ok {
+				if p := c.Units[holder]; p != nil {
+					p.inner = append(p.inner, u)
+				}
+			}
+		}
+	}
+	c.sort(names)
+	for _, u := range c.order {
+		for _, t := range u.needs {
+			t.neededBy = append(t.neededBy, u)
+		}
+		for _, t := range slices.Concat(u.after, u.inner) {
+			t.afterBy = append(t.afterBy, u)
+		}
+	}
+}
+
+// find returns the units of those names that exist.
+func (c *Core) find(names []string, to []*Unit) []*Unit {
+	for _, n := range names {
+		if t := c.Units[n]; t != nil {
+			to = append(to, t)
+		}
+	}
+	return to
+}
+
+// known tells whether a service of that name is, or could be made from, a
+// definition.
+func (c *Core) known(name string) bool {
+	template, instance := service.Split(name)
+	return c.conf.Services[template] != nil && (instance != "" || template == name && name[len(name)-1] != '@')
+}
+
+func (c *Core) sort(names []string) {
+	slices.Sort(names)
+	c.order = c.order[:0]
+	seen := make(map[*Unit]bool, len(names))
+	var visit func(u *Unit)
+	visit = func(u *Unit) {
+		if seen[u] {
+			return
+		}
+		seen[u] = true
+		for _, edges := range [][]*Unit{u.needs, u.after, u.inner} {
+			for _, t := range edges {
+				visit(t)
+			}
+		}
+		c.order = append(c.order, u)
+	}
+	for _, n := range names {
+		visit(c.Units[n])
+	}
+}
+
+// cycle tells whether one unit waits for another, directly or not.
+func (u *Unit) reaches(to *Unit) bool {
+	if u == to {
+		return true
+	}
+	for _, edges := range [][]*Unit{u.needs, u.after, u.inner} {
+		for _, t := range edges {
+			if t.reaches(to) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forget drops the instances that nothing refers to: neither hold, cap,
+// process, failed stop nor another service.
+func (c *Core) forget() {
+	for again := true; again; {
+		again = false
+		for _, u := range c.order {
+			if !c.forgettable(u) {
+				continue
+			}
+			delete(c.Units, u.Name)
+			c.emit(Effect{Kind: EffectForget, Service: u.Name})
+			c.relink, again = true, true
+		}
+		if again {
+			c.link()
+		}
+	}
+}
+
+func (c *Core) forgettable(u *Unit) bool {
+	if u.def != nil && !isTemplate(u.def) || len(u.Holds) > 0 || u.Cap.Kind != "" || u.Machine.State != service.Rest {
+		return false
+	}
+	if u.Machine.Why == service.Failed && u.Machine.Outcome == service.Refused {
+		return false
+	}
+	if len(u.neededBy) > 0 || slices.ContainsFunc(c.Waits, func(w wait) bool { return w.Service == u.Name }) {
+		return false
+	}
+	for _, o := range c.order {
+		if slices.Contains(o.wants, u) {
+			return false
+		}
+	}
+	return true
+}
+
+// dropInner ends the holds that a service took from inside.
+func (c *Core) dropInner(u *Unit) {
+	for _, t := range u.inner {
+		t.Holds = slices.DeleteFunc(t.Holds, func(h hold.Hold) bool { return h.Holder == hold.ServiceHolder(u.Name) })
+		t.dirty = true
+	}
+	u.inner = nil
+	c.relink, c.replan = true, true
+}

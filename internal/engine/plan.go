@@ -1,0 +1,311 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"hotsvc/internal/hold"
+	"hotsvc/internal/service"
+)
+
+// The plan, semantics.md in short:
+//
+//	stale     active, and started with another Exec or before the last restart
+//	must      want=down, or want=up and stale, or a need that is not up or must
+//	pending   want=up, not up, not stuck, not latched, each need up or pending
+//	stop      active and must; those that need it rest or are stuck; those that
+//	          are after it, or hold it from inside, rest unless they stay
+//	start     nothing in obstacle()
+//
+// It repeats until nothing happens. The order is topological, then by name.
+
+// plan compares want with the machines and fires what is to be done.
+func (c *Core) plan() {
+	c.want()
+	for round := 0; ; round++ {
+		if round > 4*len(c.order)+8 {
+			c.log("the plan does not come to an end after %d rounds: skipped once; please report this", round)
+			return
+		}
+		c.judge()
+		if !c.act() {
+			return
+		}
+		if c.relink {
+			c.link()
+		}
+		c.want()
+	}
+}
+
+// judge says of each unit whether it has to rest and whether it may yet come up.
+func (c *Core) judge() {
+	for _, u := range c.order {
+		m := &u.Machine
+		u.must = u.want == hold.Down || u.want == hold.Up && u.stale()
+		u.pending = u.want == hold.Up && m.State != service.Up && m.State != service.Stuck && !(m.State == service.Rest && u.latched())
+		for _, t := range u.needs {
+			u.must = u.must || t.must || t.Machine.State != service.Up
+			u.pending = u.pending && (t.Machine.State == service.Up || t.pending)
+		}
+	}
+}
+
+// act does one round of stops and starts, and tells whether there was any.
+func (c *Core) act() (acted bool) {
+	for _, u := range c.order {
+		m := &u.Machine
+		switch {
+		case m.Active():
+			if u.must && u.mayStop() {
+				c.fire(u, service.Event{Kind: service.Stop, Attempt: m.Attempt})
+				acted = true
+			}
+		case m.State != service.Rest:
+			// on its way down
+		case u.want == hold.Up:
+			if u.latched() && m.Why != service.Backoff {
+				acted = c.released(u) || acted
+				continue
+			}
+			if m.Why != service.Fresh && !u.latched() {
+				m.Forgive() // a newer hold: a clean slate
+				u.dirty = true
+			}
+			if c.obstacle(u).kind == "" {
+				c.start(u)
+				acted = true
+			}
+		case u.want == hold.Down:
+			acted = c.released(u) || acted
+		}
+	}
+	return acted
+}
+
+// released drops what a service at rest held from inside.
+func (c *Core) released(u *Unit) bool {
+	if len(u.inner) == 0 {
+		return false
+	}
+	c.dropInner(u)
+	return true
+}
+
+func (u *Unit) stale() bool {
+	return u.Machine.Active() && (u.Machine.Exec != u.hash || u.Ran != u.Gen)
+}
+
+// latched tells whether how the last run ended still counts: it does while no
+// newer hold exists than then.
+func (u *Unit) latched() bool {
+	return u.Machine.Why != service.Fresh && u.newest <= u.Latch
+}
+
+func (u *Unit) mayStop() bool {
+	for _, d := range u.neededBy {
+		if !d.Machine.AtRest() {
+			return false
+		}
+	}
+	for _, d := range u.afterBy {
+		if !d.Machine.AtRest() && d.must {
+			return false
+		}
+	}
+	return true
+}
+
+// obstacle is the first thing that keeps a service at rest from starting.
+type obstacle struct {
+	kind string // one of status.Waiting's kinds, or "" for none
+	what string
+}
+
+// obstacle finds what is in the way of a start, in the order in which people
+// would ask. The plan starts what has none, so `why` cannot disagree with it.
+func (c *Core) obstacle(u *Unit) obstacle {
+	m := &u.Machine
+	if o := c.unwanted(u); o.kind != "" {
+		return o
+	}
+	if m.State != service.Rest {
+		return obstacle{"after", fmt.Sprintf("its last run: it is %v", m.State)}
+	}
+	if u.latched() {
+		switch {
+		case m.Why != service.Backoff:
+			return obstacle{"backoff", fmt.Sprintf("%v: %s", m.Why, u.lastExit())}
+		case c.now.Mono < m.NotBefore:
+			return obstacle{"backoff", fmt.Sprintf("%s; failure %d, next start in %v", u.lastExit(), m.Fails, brief(m.NotBefore-c.now.Mono))}
+		}
+	}
+	for _, t := range u.needs {
+		if t.Machine.State != service.Up || t.must {
+			return obstacle{"needs", t.Name}
+		}
+	}
+	for _, t := range u.after {
+		if t.pending {
+			return obstacle{"after", t.Name}
+		}
+	}
+	if u.instance != "" {
+		if o := c.twin(u); o != nil {
+			return obstacle{"after", o.Name + ", which still runs for the same object"}
+		}
+	}
+	return obstacle{}
+}
+
+// unwanted says why want is not up, if it is not.
+func (c *Core) unwanted(u *Unit) obstacle {
+	switch {
+	case u.want == hold.Up:
+		return obstacle{}
+	case u.def == nil:
+		return obstacle{"blocked", "it is not defined any more"}
+	case u.def.Masked:
+		return obstacle{"blocked", "it is masked by " + u.def.Pos.File}
+	case c.Shutdown:
+		return obstacle{"blocked", "hotsvc is shutting down"}
+	case c.Suspended != "":
+		return obstacle{"blocked", "all services are suspended by " + c.Suspended}
+	case u.Cap.Kind != "":
+		return obstacle{"blocked", fmt.Sprintf("%s by %s", map[string]string{hold.CapStop: "stopped", hold.CapBlock: "blocked"}[u.Cap.Kind], u.Cap.By)}
+	}
+	for i := range u.Gates {
+		if u.gate(i) != hold.Up {
+			return obstacle{"gate", u.def.Policy.Gates[i].Text}
+		}
+	}
+	for _, t := range u.needs {
+		if t.cap < hold.Up {
+			o := c.unwanted(t)
+			return obstacle{o.kind, t.Name + ", which it needs: " + o.what}
+		}
+	}
+	for i := range u.Holds {
+		switch h := &u.Holds[i]; h.Phase {
+		case hold.Suppressed:
+			return obstacle{"damping", fmt.Sprintf("%s flapped; suppressed for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
+		case hold.Settling:
+			return obstacle{"settle", fmt.Sprintf("%s settles for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
+		}
+	}
+	return obstacle{"unwanted", "nothing holds it"}
+}
+
+// twin is another instance of the same template that runs for the same object:
+// after a rename the old one has to end first, because two supplicants on one
+// interface break each other.
+func (c *Core) twin(u *Unit) *Unit {
+	key := u.primary().Life.Key
+	if key.ID == "" {
+		return nil
+	}
+	for _, o := range c.order {
+		if o != u && o.def == u.def && !o.Machine.AtRest() && o.Run.Key == key {
+			return o
+		}
+	}
+	return nil
+}
+
+// start begins a run: its Exec and its words are frozen now.
+func (c *Core) start(u *Unit) {
+	u.Ran = u.Gen
+	u.Cover = hold.Covers(u.Holds)
+	c.freeze(u)
+	c.fire(u, service.Event{Kind: service.Start})
+}
+
+// fire steps a machine and turns what it wants into effects.
+func (c *Core) fire(u *Unit, e service.Event) {
+	m := &u.Machine
+	c.note(u, &e)
+	if u.def == nil && m.State == service.Rest {
+		return
+	}
+	for _, a := range m.Step(c.now.Mono, &u.eff, e) {
+		c.carryOut(u, a)
+	}
+	if m.State == service.Rest {
+		u.Latch = u.newest
+		if u.def != nil {
+			u.eff.Exec = u.def.Exec
+		}
+	}
+	u.dirty, c.replan = true, true
+}
+
+// carryOut makes an effect of what a machine wants.
+func (c *Core) carryOut(u *Unit, a service.Effect) {
+	e := Effect{Service: u.Name, Attempt: a.Attempt, Command: a.Command}
+	switch a.Act {
+	case service.ActSpawn:
+		spawn, err := u.spawn(a.Command, c.opt.Env)
+		if err != nil {
+			c.fire(u, service.Event{Kind: service.SpawnError, Attempt: a.Attempt, NoExec: true, Error: err.Error()})
+			return
+		}
+		e.Kind, e.Spawn = EffectSpawn, spawn
+	case service.ActTerm:
+		e.Kind, e.Signal = EffectTerm, u.eff.Policy.StopSignal
+		if a.Command == service.CommandMain && len(u.eff.Exec.Stop) > 0 && u.eff.Exec.Type == service.Daemon {
+			spawn, err := u.spawn(service.CommandUndo, c.opt.Env)
+			if err != nil {
+				c.log("%s: exec_stop: %v", u.Name, err)
+			}
+			e.Spawn = spawn
+		}
+	case service.ActKill:
+		e.Kind = EffectKill
+	case service.ActSweep:
+		e.Kind, e.Signal, e.KillAll = EffectSweep, u.eff.Policy.StopSignal, u.eff.Policy.KillMode != service.KillMain
+	}
+	c.emit(e)
+}
+
+// covers looks, for each unit whose holds changed, whether what holds it now
+// shares anything with what held it when it started.
+func (c *Core) covers() {
+	for _, u := range c.order {
+		if !u.faded {
+			continue
+		}
+		u.faded = false
+		if !u.Machine.Active() {
+			continue
+		}
+		now := hold.Covers(u.Holds)
+		for _, cover := range now {
+			at := slices.IndexFunc(u.Cover, func(b hold.Cover) bool { return b.Holder == cover.Holder })
+			if at < 0 {
+				u.Cover = append(u.Cover, cover)
+				continue
+			}
+			c.bounce(u, cover.Holder, u.Cover[at].Compare(cover))
+			u.Cover[at] = cover
+		}
+		u.dirty = true
+	}
+}
+
+// bounce does what the rule says of objects that left and came back. A rule
+// with a linger asks that its service outlives them; one without does not, so
+// there a bounce that nobody saw is made good by a restart.
+func (c *Core) bounce(u *Unit, holder string, b hold.Bounced) {
+	r := c.rule(holder)
+	if r == nil || b == hold.Same {
+		return
+	}
+	switch {
+	case b == hold.Replaced, r.OnBounce.Restart, r.OnBounce.Signal == "" && r.Linger == 0:
+		u.Gen++
+		u.Because = fmt.Sprintf("%s: what held it left and came back", holder)
+		c.replan = true
+	case r.OnBounce.Signal != "" && u.Machine.Process == service.Known:
+		c.emit(Effect{Kind: EffectSignal, Service: u.Name, Attempt: u.Machine.Attempt, Signal: r.OnBounce.Signal})
+	}
+}

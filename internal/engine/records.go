@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hotsvc/internal/hold"
+	"hotsvc/internal/service"
+)
+
+// A record is what one service needs to be taken over by the next daemon: its
+// machine, its holds and caps, and what its run is made of. It is written
+// before a spawn and before a reply, so whatever the world can see has been
+// written. What is not in it (objects, matches, want, plan) is derived again.
+
+// record is a unit as it is written to disk.
+func (u *Unit) record() []byte {
+	b, err := json.Marshal(record{Version: 1, Unit: u})
+	if err != nil {
+		panic("engine: a unit cannot be written: " + err.Error()) // plain values only: our own mistake
+	}
+	return b
+}
+
+type record struct {
+	Version int `json:"v"`
+	*Unit
+}
+
+type globalRecord struct {
+	Version   int                  `json:"v"`
+	Number    int64                `json:"number"`
+	Suspended string               `json:"suspended"`
+	Links     map[string]*LinkMemo `json:"links"`
+}
+
+func (c *Core) globalRecord() []byte {
+	b, err := json.Marshal(globalRecord{1, c.Number, c.Suspended, c.Links})
+	if err != nil {
+		panic("engine: the global record cannot be written: " + err.Error())
+	}
+	return b
+}
+
+// Live is what of a service is still there when a daemon starts.
+type Live struct {
+	Attempt int64
+	Command service.Command
+	Pid     int    // of the attempt's first process; 0: only leftovers
+	Started uint64 // its start time, clock ticks since boot
+}
+
+// Restore takes over what an earlier daemon left: records by service, the
+// global record, and what still lives. A damaged record costs what was in it;
+// it is named in the log. Call it once, before the first Step, whose effects
+// then include what the takeover asks for.
+func (c *Core) Restore(records map[string][]byte, global []byte, live map[string]Live) {
+	var g globalRecord
+	if len(global) > 0 {
+		if err := json.Unmarshal(global, &g); err != nil {
+			c.log("the global record is damaged and was ignored: %v", err)
+		}
+	}
+	c.Number, c.Suspended = max(c.Number, g.Number), g.Suspended
+	if g.Links != nil {
+		c.Links = g.Links
+	}
+	for _, name := range slices.Sorted(maps.Keys(records)) {
+		u := c.unit(name)
+		keep := *u
+		if err := json.Unmarshal(records[name], &record{Unit: u}); err != nil || u.Name != name {
+			c.log("the record of %s is damaged and was ignored: %v", name, err)
+			*u = keep
+		}
+		for i := range u.Holds {
+			c.Number = max(c.Number, u.Holds[i].Number)
+		}
+		c.Number = max(c.Number, u.Pardon)
+	}
+	for _, name := range slices.Sorted(maps.Keys(live)) {
+		if _, ok := records[name]; !ok {
+			c.unit(name)
+		}
+	}
+	c.relink, c.replan = true, true
+	c.link()
+	for _, u := range slices.Clone(c.order) {
+		c.restoreHolds(u)
+		l, isLive := live[u.Name]
+		c.adopt(u, l, isLive)
+	}
+}
+
+// restoreHolds makes of remembered holds what they are worth until their
+// sources have told.
+func (c *Core) restoreHolds(u *Unit) {
+	u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool {
+		// settle and damping start anew: what exists will be told, and is kept until then
+		return h.Phase == hold.Settling || h.Phase == hold.Suppressed
+	})
+	for i := range u.Holds {
+		h := &u.Holds[i]
+		if _, ok := h.Rule(); ok && h.Phase == hold.Held {
+			h.Phase = hold.Provisional
+		}
+		if pid, ok := strings.CutPrefix(h.Holder, "pid:"); ok {
+			n, _ := strconv.Atoi(pid)
+			c.emit(Effect{Kind: EffectWatch, Client: &Client{Pid: n, Started: h.Client}})
+		}
+	}
+	c.define(u)
+}
+
+// adopt steps a machine from what was written to what is.
+func (c *Core) adopt(u *Unit, l Live, isLive bool) {
+	m := &u.Machine
+	was := m.State
+	alive := isLive && l.Pid > 0
+	if alive {
+		if l.Attempt > m.Attempt { // a clone that the record does not know
+			m.Attempt, m.Exec = l.Attempt, u.hash
+			m.State = service.Rest
+		}
+		m.Command, m.Pid, m.Started = l.Command, l.Pid, l.Started
+	}
+	if u.Run.Exec.Type == "" && u.def != nil {
+		u.Run.Exec = u.def.Exec
+	}
+	if was != service.Rest || alive {
+		u.eff.Exec = u.Run.Exec
+	}
+	if u.def == nil {
+		u.eff.Policy = service.New(u.Name).Policy
+	}
+	for _, a := range m.Adopt(c.now.Mono, &u.eff, alive, isLive && !alive) {
+		c.carryOut(u, a)
+	}
+	if m.State == service.Rest && was != service.Rest {
+		u.Latch = 0 // what kept it down was not seen to its end: ask again
+	}
+	if m.State != was || alive {
+		u.Because = fmt.Sprintf("taken over: it was %v when the last daemon ended", was)
+	}
+	u.dirty, c.replan = true, true
+}

@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"hotsvc/internal/hold"
+	"hotsvc/internal/match"
+	"hotsvc/internal/object"
+	"hotsvc/internal/rule"
+	"hotsvc/internal/service"
+	"hotsvc/internal/status"
+	"hotsvc/internal/toml"
+)
+
+// Report is what `status` answers, for the services whose name matches one of
+// the patterns; for all where there is none.
+func (c *Core) Report(patterns []string) status.Report {
+	r := status.Report{
+		Schema: status.Schema, Version: c.opt.Version, BootID: c.opt.BootID, Degraded: []string{},
+		Services: []status.Service{}, Sources: []object.SourceStatus{},
+		Config: status.Config{Generation: c.Generation, Loaded: c.Loaded, Problems: slices.Concat([]toml.Problem{}, c.conf.Problems)},
+	}
+	if c.Suspended != "" {
+		r.Suspend = &c.Suspended
+	}
+	for _, name := range c.names() {
+		if wanted(patterns, name) {
+			r.Services = append(r.Services, c.serviceReport(c.Units[name]))
+		}
+	}
+	for _, name := range c.opt.Sources {
+		r.Sources = append(r.Sources, c.Sources[name])
+	}
+	return r
+}
+
+func (c *Core) serviceReport(u *Unit) status.Service {
+	m := &u.Machine
+	s := status.Service{
+		Name: u.Name, State: c.public(u), Want: u.want.String(), Since: u.Since, Reason: u.Because,
+		Restarts: max(0, m.Run-1), Failures: m.Fails, Type: string(u.eff.Exec.Type),
+		Holds: []status.Hold{}, Gates: []status.Gate{}, WaitingFor: []status.Waiting{}, Needs: []string{}, NeededBy: []string{},
+		History: []status.Change{}, LogTail: []string{},
+	}
+	if u.instance != "" {
+		template := strings.TrimSuffix(u.Name, u.instance)
+		s.Template, s.Instance = &template, &u.instance
+	}
+	if m.State != service.Rest && m.State != service.Up {
+		sub := m.State.String()
+		if m.Command == service.CommandUndo {
+			sub = "undo"
+		}
+		s.Substate = &sub
+	} else if m.State == service.Rest && m.Why == service.Done {
+		sub := "done"
+		s.Substate = &sub
+	}
+	if m.Process == service.Known {
+		pid := m.Pid
+		s.Pid = &pid
+		if m.Command == service.CommandMain {
+			s.Main = &status.Process{Pid: pid, Started: c.wall(m.Since)}
+		}
+	}
+	if m.State == service.Rest && m.Why == service.Backoff && u.latched() && u.want == hold.Up {
+		at := c.wall(m.NotBefore)
+		s.NextStart = &at
+	}
+	if n := len(u.Hist); n > 0 && u.Hist[n-1].To == s.State {
+		s.Reason = u.Hist[n-1].Reason
+	}
+	if x := u.Exit; x != nil {
+		s.Exit = &status.Exit{At: x.At, What: x.What, Text: x.Text}
+		if x.Signal != "" {
+			s.Exit.Signal = &x.Signal
+		} else if !x.Unknown && x.What != "spawn" {
+			s.Exit.Code = &x.Code
+		}
+	}
+	for i := range u.Holds {
+		s.Holds = append(s.Holds, c.holdReport(&u.Holds[i]))
+	}
+	s.Blocked = c.blocked(u)
+	if u.def != nil {
+		s.Description, s.Type = strings.ReplaceAll(u.def.Description, "{instance}", u.instance), string(u.def.Exec.Type)
+		s.Definition = &status.Definition{File: u.def.Pos.File, Line: u.def.Pos.Line, Masked: u.def.Masked}
+		for i := range u.def.Policy.Gates {
+			g := status.Gate{Text: u.def.Policy.Gates[i].Text}
+			if u.Gates[i].Known {
+				g.Open = &u.Gates[i].Open
+			}
+			s.Gates = append(s.Gates, g)
+		}
+	}
+	if m.State == service.Rest && (u.want == hold.Up || c.gatedOnly(u) || c.heldUp(u)) {
+		if o := c.obstacle(u); o.kind != "" && o.kind != "unwanted" {
+			s.WaitingFor = append(s.WaitingFor, status.Waiting{Kind: o.kind, What: o.what})
+		}
+	}
+	for _, t := range u.needs {
+		s.Needs = append(s.Needs, t.Name)
+	}
+	for _, t := range u.neededBy {
+		s.NeededBy = append(s.NeededBy, t.Name)
+	}
+	primary := u.Run.Primary
+	if m.State == service.Rest {
+		primary = ""
+		if o := c.Objects.Get(u.primary().Life.Key); o != nil {
+			primary = o.Label()
+		}
+	}
+	if primary != "" {
+		s.Primary = &primary
+	}
+	for _, h := range u.Hist {
+		s.History = append(s.History, status.Change{Service: u.Name, At: h.At, From: h.From, To: h.To, Reason: h.Reason, Count: u.Changes})
+	}
+	for i := range s.History { // the last has the count of all
+		s.History[i].Count = u.Changes - int64(len(s.History)-1-i)
+	}
+	return s
+}
+
+// wall turns a moment of the monotonic clock into one for people.
+func (c *Core) wall(mono time.Duration) time.Time { return c.now.Wall.Add(mono - c.now.Mono) }
+
+func (c *Core) holdReport(h *hold.Hold) status.Hold {
+	s := status.Hold{Holder: h.Holder, Count: h.Count, Since: h.Since, Provisional: h.Phase == hold.Provisional}
+	if h.Life.Key.ID != "" {
+		label := h.Life.Key.String()
+		if o := c.Objects.Get(h.Life.Key); o != nil {
+			label = o.Label()
+		}
+		s.Object = &label
+	}
+	if h.Cause != "" {
+		s.Cause = &h.Cause
+	}
+	if r := c.rule(h.Holder); r != nil {
+		where := r.Pos.String()
+		s.Where = &where
+		if others := append(slices.Clone(r.While), r.Unless...); len(others) > 0 {
+			with := string(others[0].Object) + " " + others[0].Match.String()
+			s.With = &with
+		}
+	}
+	at := c.wall(h.Deadline)
+	switch h.Phase {
+	case hold.Lingering:
+		s.LingerUntil = &at
+	case hold.Suppressed:
+		s.Suppressed = &at
+	case hold.Settling:
+		s.Settling = &at
+	}
+	return s
+}
+
+func (c *Core) blocked(u *Unit) *status.Blocked {
+	switch {
+	case u.Cap.Kind != "":
+		b := &status.Blocked{By: u.Cap.By, Kind: u.Cap.Kind, Since: u.Cap.Since, UntilGone: []string{}}
+		for _, l := range u.Cap.Gone {
+			b.UntilGone = append(b.UntilGone, l.Key.String())
+		}
+		return b
+	case c.Suspended != "":
+		return &status.Blocked{By: c.Suspended, Kind: "suspend", UntilGone: []string{}}
+	case u.def != nil && u.def.Masked:
+		return &status.Blocked{By: u.def.Pos.File, Kind: "masked", UntilGone: []string{}}
+	}
+	return nil
+}
+
+// answerObjects lists what exists, with the services that each object holds.
+func (c *Core) answerObjects(call *Call) {
+	kind := object.Kind(call.Kind)
+	if call.Kind != "" && !slices.Contains(object.Kinds, kind) {
+		c.refuse(call.ID, CodeUsage, "no kind of object "+call.Kind+": device, link, mount or clock")
+		return
+	}
+	var cond match.Cond
+	if call.Match != "" {
+		var err error
+		if cond, err = match.Parse(call.Match); err != nil {
+			c.refuse(call.ID, CodeUsage, "match: "+err.Error())
+			return
+		}
+	}
+	out := []status.Object{}
+	for _, o := range c.Objects.All(kind) {
+		if cond.Eval(reader{&c.Objects, o}, nil) != match.Yes {
+			continue
+		}
+		s := status.Object{Key: o.Life.Key.String(), Name: o.Name(), Incarnation: o.Life.Incarnation, Words: o.Words, Cause: o.Cause, Holds: []string{}}
+		for _, name := range c.names() {
+			if slices.ContainsFunc(c.Units[name].Holds, func(h hold.Hold) bool { return h.Life.Key == o.Life.Key }) {
+				s.Holds = append(s.Holds, name)
+			}
+		}
+		out = append(out, s)
+	}
+	c.answer(call.ID, out)
+}
+
+// rulesReport lists the rules with the objects that each matches, and says
+// where a match holds nothing, and why.
+func (c *Core) rulesReport() []status.Rule {
+	out := []status.Rule{}
+	for i := range c.conf.Rules {
+		r := &c.conf.Rules[i]
+		s := status.Rule{Name: r.Name, Where: r.Pos.String(), Object: string(r.Object), Require: slices.Concat([]string{}, r.Require),
+			Match: r.Match.String(), Matches: []status.Match{}}
+		for _, o := range c.Objects.All(r.Object) {
+			if c.asks(r, o) != match.Yes {
+				continue
+			}
+			m := status.Match{Object: o.Label(), Holds: []string{}}
+			for _, u := range c.holders(r.Name, o.Life.Key) {
+				m.Holds = append(m.Holds, u.Name)
+			}
+			m.Problem = c.holdsNothing(r, o, len(m.Holds))
+			s.Matches = append(s.Matches, m)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// holdsNothing says why a rule that matches an object does not hold every
+// service that it requires, or nil.
+func (c *Core) holdsNothing(r *rule.Rule, o *object.Object, holds int) *string {
+	if holds == len(r.Require) {
+		return nil
+	}
+	text := "an earlier rule claims it"
+	for _, template := range r.Require {
+		name, err := rule.Expand(template, reader{&c.Objects, o})
+		switch {
+		case err != nil:
+			text = err.Error()
+		case !c.known(name):
+			text = "no service " + name
+		}
+	}
+	return &text
+}

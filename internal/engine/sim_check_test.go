@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"reflect"
+	"slices"
+
+	"hotsvc/internal/hold"
+	"hotsvc/internal/service"
+)
+
+// checkStarts: a start is decided only while every need is up.
+func (w *world) checkStarts(effects []Effect) {
+	for _, e := range effects {
+		if e.Kind != EffectSpawn {
+			continue
+		}
+		u := w.core.Units[e.Service]
+		if u == nil || e.Command != service.CommandPre && e.Command != service.CommandMain || u.Machine.State != service.Pre && u.Machine.State != service.Starting {
+			continue
+		}
+		if e.Command == service.CommandMain && len(u.eff.Exec.Pre) > 0 {
+			continue // decided with the pre
+		}
+		for _, t := range u.needs {
+			if t.Machine.State != service.Up {
+				w.bad("%s starts while %s, which it needs, is %v", u.Name, t.Name, t.Machine.State)
+			}
+		}
+	}
+}
+
+// checkSaved: what is about to be cloned is on disk, with its attempt.
+func (w *world) checkSaved(s string, e Effect) {
+	if u := decodeRecord(w.disk[s]); u.Machine.Attempt < e.Attempt {
+		w.bad("%s attempt %d is cloned and the record says %d", s, e.Attempt, u.Machine.Attempt)
+	}
+}
+
+// checkStopOrder: no service is told to end while one that needs it lives.
+func (w *world) checkStopOrder(t string, p *proc, e Effect) {
+	if p == nil || !p.alive || p.command == service.CommandPost || e.Kind != EffectTerm {
+		return
+	}
+	if u := w.core.Units[t]; u == nil || u.Machine.Outcome != service.Ordered {
+		return
+	}
+	for s, d := range w.procs {
+		if d.alive && d.command != service.CommandPost && slices.Contains(w.shape.needs(s), t) && w.core.Units[s] != nil && w.core.Units[s].Machine.State != service.Stuck {
+			w.bad("%s is stopped under %s, which needs it", t, s)
+		}
+	}
+}
+
+// compareShadow: a second core with the same inputs decides the same.
+func (w *world) compareShadow(in []Input, effects []Effect) {
+	if w.shadow == nil {
+		return
+	}
+	same, _ := w.shadow.Step(w.clock(), in)
+	if !reflect.DeepEqual(effects, same) {
+		w.bad("the same inputs gave other effects")
+	}
+}
+
+// retries tells whether a service tries for ever what cannot be.
+func (w *world) retries(s string) bool {
+	if t := w.shape.inner[s]; t != "" {
+		u := w.core.Units[s]
+		return u != nil && u.Machine.State != service.Up
+	}
+	return slices.ContainsFunc(w.shape.needs(s), w.retries)
+}
+
+// checkQuiet: when nothing happens any more, everything is as it is wanted.
+func (w *world) checkQuiet() {
+	c := w.core
+	if len(w.failed) > 0 || !w.alive {
+		return
+	}
+	for _, u := range c.order {
+		m := &u.Machine
+		if w.retries(u.Name) || u.instance != "" && c.twin(u) != nil && c.twin(u).want == hold.Up {
+			continue // after a rename, somebody still holds the instance of the old name
+		}
+		needs := !slices.ContainsFunc(u.needs, func(t *Unit) bool { return t.Machine.State != service.Up })
+		switch {
+		case u.want == hold.Down && m.State != service.Rest:
+			w.bad("%s is unwanted and %v", u.Name, m.State)
+		case u.want == hold.Keep && m.State != service.Rest && m.State != service.Up:
+			w.bad("%s is to be kept and %v", u.Name, m.State)
+		case m.State == service.Up && !needs:
+			w.bad("%s is up without its needs", u.Name)
+		case u.want == hold.Up && needs && m.State != service.Up && !(m.State == service.Rest && u.latched() && m.Why != service.Backoff):
+			w.bad("%s is wanted and possible and %v (%v, %s)", u.Name, m.State, m.Why, c.obstacle(u).what)
+		case m.State == service.Up && u.want == hold.Up && u.stale():
+			w.bad("%s runs an old definition", u.Name)
+		}
+		p := w.procs[u.Name]
+		alive := p != nil && p.alive
+		if m.State == service.Rest && (alive || w.left[u.Name] != nil) {
+			w.bad("%s rests and has a process", u.Name)
+		}
+		if m.State == service.Up && u.eff.Exec.Type == service.Daemon && !alive {
+			w.bad("%s is up and has no process", u.Name)
+		}
+	}
+	for s, p := range w.procs {
+		if p.alive && c.Units[s] == nil {
+			w.bad("%s lives and nobody knows it", s)
+		}
+	}
+	for _, wt := range c.Waits {
+		if wt.Verb != VerbWait && wt.Deadline == 0 && wt.ID > 0 && !w.retries(wt.Service) && w.procs[wt.Service] == nil {
+			w.bad("call %d waits for ever: %+v", wt.ID, wt)
+		}
+	}
+}

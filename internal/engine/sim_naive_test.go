@@ -1,0 +1,507 @@
+package engine
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"hotsvc/internal/config"
+	"hotsvc/internal/hold"
+	"hotsvc/internal/match"
+	"hotsvc/internal/object"
+	"hotsvc/internal/service"
+)
+
+// naive computes want a second time, in the plainest way: it keeps what the
+// daemon was told, asks every rule about every link after every input, and
+// finds want by recursion over the services. It shares no code with the core
+// but the names of things.
+type naive struct {
+	shape     *shape
+	conf      *config.Config
+	now       time.Duration
+	state     map[string]object.SourceState
+	links     map[string]*object.Object // by ifindex
+	mount     bool
+	holds     map[naiveKey]*naiveHold
+	persons   map[string]map[string]int  // service → holder → count
+	inner     map[string]map[string]bool // service → holding service
+	caps      map[string]string
+	until     map[string]map[string]bool // service → ifindexes that a stop waits for
+	gates     map[string]*naiveGate
+	suspended bool
+	pending   map[int64]*Call // requires that are not answered yet
+	last      map[string]hold.Level
+}
+
+type naiveKey struct{ rule, link, service string }
+
+type naiveHold struct {
+	provisional bool
+	settles     time.Duration // 0: settled
+	ends        time.Duration // 0: the condition holds
+}
+
+type naiveGate struct {
+	open, known, was bool
+	left             time.Duration
+}
+
+func decodeRecord(b []byte) *Unit {
+	u := &Unit{}
+	if len(b) > 0 {
+		if err := json.Unmarshal(b, &record{Unit: u}); err != nil {
+			panic(err)
+		}
+	}
+	return u
+}
+
+func (u *Unit) holder(name string) (hold.Hold, bool) {
+	i := slices.IndexFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == name })
+	if i < 0 {
+		return hold.Hold{}, false
+	}
+	return u.Holds[i], true
+}
+
+func newNaive(sh *shape, conf *config.Config, disk map[string][]byte, global []byte) *naive {
+	n := &naive{shape: sh, conf: conf, state: map[string]object.SourceState{}, links: map[string]*object.Object{},
+		holds: map[naiveKey]*naiveHold{}, persons: map[string]map[string]int{}, inner: map[string]map[string]bool{},
+		caps: map[string]string{}, until: map[string]map[string]bool{}, gates: map[string]*naiveGate{},
+		pending: map[int64]*Call{}, last: map[string]hold.Level{}}
+	n.state["link"], n.state["mount"] = object.Starting, object.Starting
+	var g globalRecord
+	if len(global) > 0 {
+		if err := json.Unmarshal(global, &g); err != nil {
+			panic(err)
+		}
+	}
+	n.suspended = g.Suspended != ""
+	for s, b := range disk {
+		u := decodeRecord(b)
+		for _, h := range u.Holds {
+			if rule, ok := h.Rule(); ok {
+				if h.Phase == hold.Held || h.Phase == hold.Provisional {
+					n.holds[naiveKey{rule, h.Life.Key.ID, s}] = &naiveHold{provisional: true}
+				} else if h.Phase == hold.Lingering {
+					n.holds[naiveKey{rule, h.Life.Key.ID, s}] = &naiveHold{ends: h.Deadline}
+				}
+			} else if by, ok := h.Service(); ok {
+				n.hold(n.inner, s, by)
+			} else {
+				n.person(s)[h.Holder] = h.Count
+			}
+		}
+		n.caps[s] = u.Cap.Kind
+		for _, l := range u.Cap.Gone {
+			n.hold(n.until, s, l.Key.ID)
+		}
+		if len(u.Gates) > 0 {
+			g := u.Gates[0]
+			n.gates[s] = &naiveGate{g.Open, g.Known, g.Was, g.LeftAt}
+		}
+	}
+	return n
+}
+
+func (n *naive) person(s string) map[string]int {
+	if n.persons[s] == nil {
+		n.persons[s] = map[string]int{}
+	}
+	return n.persons[s]
+}
+
+func (n *naive) hold(in map[string]map[string]bool, s, by string) {
+	if in[s] == nil {
+		in[s] = map[string]bool{}
+	}
+	in[s][by] = true
+}
+
+// take follows one input.
+func (n *naive) take(now time.Duration, in *Input) {
+	n.now = now
+	switch {
+	case in.Report != nil:
+		n.report(in.Report)
+	case in.Call != nil:
+		n.call(in.Call)
+	case in.Hangup != 0:
+		n.undo(in.Hangup)
+	case in.Gone != nil:
+		for s := range n.persons {
+			delete(n.persons[s], "pid:"+itoa(in.Gone.Pid))
+		}
+	case in.Config != nil:
+		n.conf = in.Config.Config
+	}
+}
+
+func (n *naive) report(r *object.Report) {
+	n.state[r.Status.Name] = r.Status.State
+	if b := r.Batch; b != nil {
+		if b.Full && r.Status.Name == "link" {
+			for id := range n.links {
+				if !slices.ContainsFunc(b.Put, func(o object.Object) bool { return o.Life.Key.ID == id }) {
+					b.Gone = append(slices.Clone(b.Gone), object.Key{Kind: object.Link, ID: id})
+				}
+			}
+		}
+		if r.Status.Name == "mount" {
+			n.mount = len(b.Put) > 0 || n.mount && !b.Full && len(b.Gone) == 0
+		} else {
+			for i := range b.Put {
+				n.links[b.Put[i].Life.Key.ID] = &b.Put[i]
+			}
+			for _, k := range b.Gone {
+				n.unplugged(k.ID)
+			}
+		}
+		if b.Full && r.Status.Name == "link" {
+			for k, h := range n.holds {
+				if n.links[k.link] == nil && h.provisional {
+					n.unplugged(k.link)
+				}
+			}
+			for _, ids := range n.until {
+				for id := range ids {
+					if n.links[id] == nil {
+						n.unplugged(id)
+					}
+				}
+			}
+		}
+	}
+	n.ask()
+}
+
+func (n *naive) unplugged(id string) {
+	delete(n.links, id)
+	for k, h := range n.holds {
+		if k.link != id {
+			continue
+		}
+		linger := n.shape.rules[k.rule].gone
+		switch {
+		case linger == 0 || h.settles > 0:
+			delete(n.holds, k)
+		case h.ends == 0 || h.ends > n.now+linger:
+			h.ends, h.provisional = n.now+linger, false
+		}
+	}
+	for s := range n.until {
+		if n.until[s][id] {
+			delete(n.until[s], id)
+			if len(n.until[s]) == 0 && n.caps[s] == hold.CapStop {
+				n.caps[s] = ""
+			}
+		}
+	}
+}
+
+// ask asks every rule about every link.
+func (n *naive) ask() {
+	for name, r := range n.shape.rules {
+		for id, l := range n.links {
+			answer := n.answer(r, l)
+			if answer == match.Unknown {
+				continue
+			}
+			svc := strings.ReplaceAll(r.require, "{name}", l.Words.Get("name"))
+			had := false
+			for k, h := range n.holds {
+				if k.rule != name || k.link != id {
+					continue
+				}
+				had = had || h.settles == 0 && !h.provisional
+				switch {
+				case answer == match.Yes && k.service != svc:
+					delete(n.holds, k)
+				case answer == match.Yes:
+					h.ends, h.provisional = 0, false
+				case h.ends > 0:
+				case r.linger == 0 || h.settles > 0:
+					delete(n.holds, k)
+				default:
+					h.ends, h.provisional = n.now+r.linger, false
+				}
+			}
+			if k := (naiveKey{name, id, svc}); answer == match.Yes && n.holds[k] == nil {
+				n.holds[k] = &naiveHold{}
+				if r.settle > 0 && !had {
+					n.holds[k].settles = n.now + r.settle
+				}
+			}
+		}
+	}
+}
+
+func (n *naive) answer(r simRule, l *object.Object) match.Answer {
+	name := l.Words.Get("name")
+	if name != r.link && !(r.link == "e*" && name[0] == 'e') || l.Words.Get("running") != "true" {
+		return match.No
+	}
+	known := n.state["mount"] == object.Synced
+	switch {
+	case r.unless && n.mount, r.while && !n.mount && known:
+		return match.No
+	case (r.unless || r.while && !n.mount) && !known:
+		return match.Unknown
+	}
+	return match.Yes
+}
+
+func (n *naive) call(c *Call) {
+	if c.Verb == VerbSuspend || c.Verb == VerbResume {
+		n.suspended = c.Verb == VerbSuspend
+		return
+	}
+	s := c.Services[0]
+	switch c.Verb {
+	case VerbRequire, VerbHold:
+		by := c.holder()
+		if inside, ok := strings.CutPrefix(by, "service:"); ok {
+			if n.inner[s][inside] || n.waitsFor(s, inside, map[string]bool{}) {
+				return // held already, or refused: a circle
+			}
+			n.hold(n.inner, s, inside)
+		} else if n.person(s)[by] == 0 || strings.HasPrefix(by, "uid:") {
+			n.person(s)[by]++
+		} else {
+			return // held already
+		}
+		if !c.NoWait {
+			n.pending[c.ID] = c
+		}
+	case VerbRelease:
+		n.unhold(s, c.holder())
+	case VerbStart:
+		n.caps[s] = ""
+		delete(n.until, s)
+		if !n.heldUp(s) {
+			n.person(s)[hold.Admin] = 1
+		}
+	case VerbStop, VerbBlock:
+		delete(n.person(s), hold.Admin)
+		delete(n.until, s)
+		n.caps[s] = string(c.Verb)
+		for k := range n.holds {
+			if k.service == s && c.Verb == VerbStop {
+				n.hold(n.until, s, k.link)
+			}
+		}
+	case VerbUnblock:
+		n.caps[s] = ""
+		delete(n.until, s)
+	}
+}
+
+func (n *naive) unhold(s, by string) {
+	if inside, ok := strings.CutPrefix(by, "service:"); ok {
+		delete(n.inner[s], inside)
+	} else if n.person(s)[by]--; n.persons[s][by] <= 0 {
+		delete(n.persons[s], by)
+	}
+}
+
+// undo ends what a require took that was not granted.
+func (n *naive) undo(id int64) {
+	if c := n.pending[id]; c != nil {
+		n.unhold(c.Services[0], c.holder())
+		delete(n.pending, id)
+	}
+}
+
+// replied ends what requires took that were refused.
+func (n *naive) replied(effects []Effect) {
+	for _, e := range effects {
+		switch {
+		case e.Kind != EffectReply || e.Reply.More:
+		case e.Reply.Code == CodeYes:
+			delete(n.pending, e.Reply.ID)
+		default:
+			n.undo(e.Reply.ID)
+		}
+	}
+}
+
+func (n *naive) heldUp(s string) bool {
+	for k, h := range n.holds {
+		if k.service == s && h.level() == hold.Up {
+			return true
+		}
+	}
+	if len(n.persons[s]) > 0 || len(n.inner[s]) > 0 {
+		return true
+	}
+	for d, l := range n.last {
+		if l == hold.Up && (slices.Contains(n.shape.needs(d), s) || slices.Contains(n.shape.wants(d), s)) {
+			return true
+		}
+	}
+	return false
+}
+
+// waitsFor tells whether a circle would be closed.
+func (n *naive) waitsFor(s, other string, seen map[string]bool) bool {
+	if s == other {
+		return true
+	}
+	if seen[s] {
+		return false
+	}
+	seen[s] = true
+	next := slices.Concat(n.shape.needs(s), n.shape.after(s))
+	for t, by := range n.inner {
+		if by[s] {
+			next = append(next, t)
+		}
+	}
+	return slices.ContainsFunc(next, func(t string) bool { return n.waitsFor(t, other, seen) })
+}
+
+func (h *naiveHold) level() hold.Level {
+	if h.provisional || h.settles > 0 || h.ends > 0 {
+		return hold.Keep
+	}
+	return hold.Up
+}
+
+// tick lets time pass.
+func (n *naive) tick(now time.Duration) {
+	n.now = now
+	for k, h := range n.holds {
+		if h.ends > 0 && h.ends <= now {
+			delete(n.holds, k)
+		}
+		if h.settles > 0 && h.settles <= now {
+			h.settles = 0
+		}
+	}
+	for s, g := range n.shape.gates {
+		n.askGate(s, g)
+	}
+}
+
+func (n *naive) askGate(s string, g service.Gate) {
+	st := n.gates[s]
+	if st == nil {
+		st = &naiveGate{}
+		n.gates[s] = st
+	}
+	open, known := n.mount != g.Absent, n.mount || n.state["mount"] == object.Synced
+	switch {
+	case !known:
+		st.known = false
+	case open:
+		*st = naiveGate{true, true, true, 0}
+	default:
+		if st.open && st.left == 0 {
+			st.left = n.now
+		}
+		st.known, st.open = true, st.open && n.now < st.left+g.Linger
+		if !st.open {
+			st.left = 0
+		}
+	}
+}
+
+func (n *naive) gate(s string) hold.Level {
+	g, ok := n.shape.gates[s]
+	st := n.gates[s]
+	switch {
+	case !ok, g.Once && st.was:
+		return hold.Up
+	case !st.known, st.left > 0:
+		return hold.Keep
+	case st.open:
+		return hold.Up
+	}
+	return hold.Down
+}
+
+func (n *naive) cap(s string) hold.Level {
+	if n.suspended || n.caps[s] != "" {
+		return hold.Down
+	}
+	level := n.gate(s)
+	for _, t := range n.shape.needs(s) {
+		level = min(level, n.cap(t))
+	}
+	return level
+}
+
+// want is what the service is to be, by recursion over what holds it.
+func (n *naive) want(s string, core *Core, path []string) hold.Level {
+	if slices.Contains(path, s) {
+		return hold.Down
+	}
+	path = append(path, s)
+	ceiling := n.cap(s)
+	level := hold.Down
+	for k, h := range n.holds {
+		if k.service == s {
+			level = max(level, h.level())
+		}
+	}
+	if len(n.persons[s]) > 0 {
+		level = hold.Up
+	}
+	for d := range core.Units {
+		if slices.Contains(n.shape.needs(d), s) || slices.Contains(n.shape.wants(d), s) || n.inner[s][d] {
+			level = max(level, n.want(d, core, path))
+		}
+	}
+	if level == hold.Down && (n.state["link"] == object.Starting || n.state["mount"] == object.Starting) {
+		level = hold.Keep
+	}
+	return min(level, ceiling)
+}
+
+// dropInner follows the one fact that a machine's state makes: what a service
+// held from inside ends when it rests and is not wanted, or has failed; not
+// while it is to be kept.
+func (n *naive) dropInner(w *world) {
+	for s, holders := range n.inner {
+		for by := range holders {
+			if u := w.core.Units[s]; u != nil && u.heldBy(hold.ServiceHolder(by)) != nil {
+				continue
+			}
+			p := w.core.Units[by]
+			switch {
+			case p != nil && p.Machine.State != service.Rest:
+				w.bad("the hold of %s on %s ended while it was %v", by, s, p.Machine.State)
+			case p != nil && n.want(by, w.core, nil) == hold.Keep:
+				w.bad("the hold of %s on %s ended while it was to be kept", by, s)
+			}
+			delete(holders, by)
+		}
+	}
+}
+
+// compare holds the core's want against the naive one, after a Step.
+func (n *naive) compare(w *world) {
+	for _, e := range w.core.replies {
+		panic("a reply was left behind: " + describeEffect(&e))
+	}
+	if w.shape.damped {
+		return
+	}
+	n.dropInner(w)
+	clear(n.last)
+	for s, u := range w.core.Units {
+		level := n.want(s, w.core, nil)
+		if u.want != level {
+			w.bad("want of %s is %v (cap %v, holds %+v), and naively %v (cap %v, persons %v, inner %v)", s, u.want, u.cap, u.Holds,
+				level, n.cap(s), n.persons[s], n.inner[s])
+		}
+		n.last[s] = level
+	}
+	for k, h := range n.holds {
+		if w.core.Units[k.service] == nil {
+			w.bad("%s is held by %s (%v), and there is no such unit", k.service, k.rule, h.level())
+		}
+	}
+}

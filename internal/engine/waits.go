@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"hotsvc/internal/hold"
+	"hotsvc/internal/service"
+	"hotsvc/internal/status"
+)
+
+// goal is what a caller waits for.
+type goal string
+
+const (
+	waitUp      goal = "up"
+	waitDown    goal = "down"
+	waitNew     goal = "new"      // up, in a run younger than the restart
+	waitAllDown goal = "all-down" // every service
+	waitNothing goal = "nothing"
+)
+
+// wait is one caller's, for one service. A call that names several has several;
+// it is answered when none is left.
+type wait struct {
+	ID       int64         `json:"id"`
+	Verb     Verb          `json:"verb"`
+	Service  string        `json:"service"`
+	Goal     goal          `json:"goal"`
+	Gen      int64         `json:"gen"`
+	Deadline time.Duration `json:"deadline"` // monotonic; 0: none
+	Once     bool          `json:"once"`     // answer now, whatever it is
+	Holder   string        `json:"holder"`   // whose hold ends when the wait fails
+}
+
+func (c *Core) newWait(call *Call, name string, g goal) wait {
+	w := wait{ID: call.ID, Verb: call.Verb, Service: name, Goal: g}
+	switch {
+	case call.NoWait:
+		w.Goal = waitNothing
+	case call.Timeout == 0:
+		w.Once = true
+	case call.Timeout > 0:
+		w.Deadline = c.now.Mono + call.Timeout
+	}
+	return w
+}
+
+// verdict is what became of a wait.
+type verdict struct {
+	over bool
+	code Code
+	text string
+}
+
+// waits answers the calls whose services have all come where they should.
+func (c *Core) waits() {
+	for i := 0; i < len(c.Waits); {
+		w := c.Waits[i]
+		v := c.judgeWait(&w)
+		if !v.over {
+			i++
+			continue
+		}
+		if v.code != CodeYes {
+			c.fail(w.ID, v)
+			i = 0 // the call's other waits went with it
+			continue
+		}
+		c.Waits = slices.Delete(c.Waits, i, i+1)
+		if !slices.ContainsFunc(c.Waits, func(o wait) bool { return o.ID == w.ID }) {
+			c.answer(w.ID, c.done(&w))
+		}
+		if c.Units[w.Service] != nil {
+			c.replan = true // an instance may be forgotten now
+		}
+	}
+}
+
+// fail ends a call: every hold that it took ends with it.
+func (c *Core) fail(id int64, v verdict) {
+	for _, w := range c.Waits {
+		if w.ID == id {
+			c.abandon(w)
+		}
+	}
+	c.Waits = slices.DeleteFunc(c.Waits, func(w wait) bool { return w.ID == id })
+	c.refuse(id, v.code, v.text)
+}
+
+func (c *Core) abandon(w wait) {
+	if u := c.Units[w.Service]; u != nil && w.Holder != "" {
+		c.unhold(u, w.Holder)
+	}
+	c.replan = true
+}
+
+func (c *Core) judgeWait(w *wait) verdict {
+	if w.Goal == waitAllDown {
+		return c.judgeAll(w)
+	}
+	u := c.Units[w.Service]
+	if u == nil { // forgotten: nothing held it, and it rests
+		if w.Goal == waitDown || w.Goal == waitNothing {
+			return verdict{over: true}
+		}
+		return verdict{true, CodeNo, w.Service + " is down: nothing holds it"}
+	}
+	m := &u.Machine
+	switch {
+	case w.Goal == waitNothing,
+		w.Goal == waitUp && m.State == service.Up && !u.must,
+		w.Goal == waitNew && m.State == service.Up && u.Ran >= w.Gen && !u.must,
+		w.Goal == waitDown && m.State == service.Rest && u.want != hold.Up && m.Outcome != service.Refused:
+		return verdict{over: true}
+	}
+	if why := c.hopeless(w, u); why != "" {
+		return verdict{true, CodeNo, why}
+	}
+	o := c.obstacle(u)
+	if w.Once && w.Verb == VerbWait {
+		return verdict{true, CodeNo, fmt.Sprintf("%s is %s", u.Name, c.public(u))}
+	}
+	if w.Once || w.Deadline > 0 && w.Deadline <= c.now.Mono {
+		return verdict{true, CodeTimeout, fmt.Sprintf("%s is %s, not %s, and the time is up%s", u.Name, c.public(u), w.Goal, colon(o.what))}
+	}
+	return verdict{}
+}
+
+func (c *Core) judgeAll(w *wait) verdict {
+	var stuck []string
+	for _, u := range c.order {
+		switch m := &u.Machine; {
+		case m.State == service.Stuck:
+			stuck = append(stuck, u.Name)
+		case m.State != service.Rest:
+			if w.Deadline > 0 && w.Deadline <= c.now.Mono {
+				return verdict{true, CodeTimeout, fmt.Sprintf("%s is still %s, and the time is up", u.Name, c.public(u))}
+			}
+			return verdict{}
+		}
+	}
+	if len(stuck) > 0 {
+		return verdict{true, CodeNo, fmt.Sprintf("everything is down but what even KILL does not end: %v", stuck)}
+	}
+	return verdict{over: true}
+}
+
+// hopeless says why what is waited for cannot come by itself, or "".
+func (c *Core) hopeless(w *wait, u *Unit) string {
+	m := &u.Machine
+	if w.Goal == waitDown {
+		switch {
+		case m.State == service.Stuck:
+			return u.Name + " is stuck: even KILL does not end it"
+		case m.State == service.Rest && m.Outcome == service.Refused && u.want != hold.Up:
+			return fmt.Sprintf("%s: exec_stop failed: %s", u.Name, u.lastExit())
+		}
+		return ""
+	}
+	if w.Verb == VerbWait {
+		return "" // waits for what may yet happen
+	}
+	if o := c.unwanted(u); u.cap == hold.Down && o.kind == "blocked" {
+		return fmt.Sprintf("%s is down: %s", u.Name, o.what)
+	}
+	for _, t := range append([]*Unit{u}, u.needs...) {
+		if t.Machine.State == service.Rest && t.latched() && t.Machine.Why != service.Backoff {
+			return fmt.Sprintf("%s is %s: %s", t.Name, t.Machine.Why, t.lastExit())
+		}
+	}
+	return ""
+}
+
+// done says what a call did, for the last of its services.
+func (c *Core) done(w *wait) any {
+	u := c.Units[w.Service]
+	if u == nil {
+		return status.Done{Service: w.Service, State: stateDown, Text: "down"}
+	}
+	return status.Done{Service: u.Name, State: c.public(u), Text: u.Because}
+}
+
+// monitor is one caller that wants to hear of transitions. It is told which
+// services changed and their last change; what it missed shows in the counts.
+type monitor struct {
+	ID       int64            `json:"id"`
+	Patterns []string         `json:"patterns"`
+	Seen     map[string]int64 `json:"seen"`
+}
+
+func (c *Core) transitions() map[string]int64 {
+	seen := make(map[string]int64, len(c.Units))
+	for name, u := range c.Units {
+		seen[name] = u.Changes
+	}
+	return seen
+}
+
+// monitors tells each monitor what changed since it was last told.
+func (c *Core) monitors() {
+	for i := range c.Monitors {
+		m := &c.Monitors[i]
+		for _, name := range c.names() {
+			u := c.Units[name]
+			if u.Changes == m.Seen[name] || !wanted(m.Patterns, name) {
+				continue
+			}
+			m.Seen[name] = u.Changes
+			last := u.Hist[len(u.Hist)-1]
+			c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: m.ID, More: true, Value: status.Change{
+				Service: name, At: last.At, From: last.From, To: last.To, Reason: last.Reason, Count: u.Changes}}})
+		}
+	}
+}
+
+// wanted tells whether a name matches one of the patterns; all match none.
+func wanted(patterns []string, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := path.Match(p, name)
+		return ok && err == nil || p == name
+	})
+}

@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	"hotsvc/internal/hold"
+	"hotsvc/internal/object"
+	"hotsvc/internal/service"
+	"hotsvc/internal/status"
+)
+
+// answerWhy tells the chain from the kernel's event to the last transition, or
+// the first fact that is missing.
+func (c *Core) answerWhy(call *Call) {
+	if len(call.Services) != 1 {
+		c.refuse(call.ID, CodeUsage, "why: name one service")
+		return
+	}
+	name := call.Services[0]
+	if why := c.nameProblem(name); why != "" {
+		c.refuse(call.ID, CodeUnknown, why)
+		return
+	}
+	u := c.Units[name]
+	if u == nil { // an instance that nothing refers to: as it would be
+		u = c.unit(name)
+		c.link()
+		c.want()
+		c.judge()
+		c.replan = true // forget it again
+	}
+	w := status.Why{Service: name, State: c.public(u), Running: u.Machine.State == service.Up, Chain: []status.Step{}, HurtsAre: []string{}}
+	if w.Running && !call.Not {
+		c.chain(u, &w, map[*Unit]bool{})
+		if n := len(u.Hist); n > 0 {
+			h := u.Hist[n-1]
+			w.Chain = append(w.Chain, status.Step{What: "transition", Text: fmt.Sprintf("%s → %s at %s: %s", h.From, h.To, h.At.Format("15:04:05.000"), h.Reason)})
+		}
+		c.answer(call.ID, w)
+		return
+	}
+	o := c.obstacle(u)
+	unmet, remedy := c.unmet(u, o)
+	w.Unmet, w.Remedy = &unmet, &remedy
+	if len(u.Holds) > 0 {
+		c.chain(u, &w, map[*Unit]bool{})
+	}
+	for _, d := range c.order {
+		for _, t := range d.needs {
+			if t == u && c.heldUp(d) && d.Machine.State != service.Up {
+				w.HurtsAre = append(w.HurtsAre, d.Name)
+			}
+		}
+	}
+	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: call.ID, Code: CodeNo, Value: w}})
+}
+
+// chain adds, for each hold of a service, what made it: event, object, rule, hold.
+func (c *Core) chain(u *Unit, w *status.Why, seen map[*Unit]bool) {
+	if seen[u] {
+		return
+	}
+	seen[u] = true
+	add := func(what, format string, args ...any) {
+		w.Chain = append(w.Chain, status.Step{What: what, Text: fmt.Sprintf(format, args...)})
+	}
+	for i := range u.Holds {
+		h := &u.Holds[i]
+		if r := c.rule(h.Holder); r != nil {
+			add("event", "%s at %s", h.Cause, h.Since.Format("15:04:05.000"))
+			label := h.Life.Key.String() + " (gone)"
+			if o := c.Objects.Get(h.Life.Key); o != nil {
+				label = describe(o)
+			}
+			add("object", "%s", label)
+			add("rule", "%s (%s): match %s", r.Name, r.Pos, r.Match.String())
+		}
+		add("hold", "%s holds %s%s", h.Holder, u.Name, c.phase(h))
+	}
+	for _, d := range u.neededBy {
+		if d.want == hold.Up {
+			add("need", "%s needs %s", d.Name, u.Name)
+			c.chain(d, w, seen)
+		}
+	}
+}
+
+// describe is an object with the words that most rules read.
+func describe(o *object.Object) string {
+	var b strings.Builder
+	b.WriteString(o.Label())
+	for _, word := range []string{"type", "kind", "up", "carrier", "running", "operstate", "SUBSYSTEM", "DEVTYPE", "DRIVER", "fstype", "synchronized"} {
+		if v := o.Words.Get(word); v != "" {
+			fmt.Fprintf(&b, " %s=%s", word, v)
+		}
+	}
+	return b.String()
+}
+
+func (c *Core) phase(h *hold.Hold) string {
+	switch h.Phase {
+	case hold.Lingering:
+		return fmt.Sprintf(" (its condition ended; lingers for %v)", brief(h.Deadline-c.now.Mono))
+	case hold.Settling:
+		return fmt.Sprintf(" (settles for %v)", brief(h.Deadline-c.now.Mono))
+	case hold.Suppressed:
+		return fmt.Sprintf(" (suppressed for %v: it flapped)", brief(h.Deadline-c.now.Mono))
+	case hold.Provisional:
+		return " (from before; not confirmed yet)"
+	}
+	return ""
+}
+
+// unmet says what is missing and what would change it.
+func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
+	switch o.kind {
+	case "":
+		return "nothing is missing: it is " + c.public(u), "wait, or look at `hsctl status " + u.Name + "`"
+	case "unwanted":
+		rules := c.rulesFor(u.Name)
+		if len(rules) == 0 {
+			return o.what, fmt.Sprintf("no rule requires it: `hsctl start %s`, or write a rule", u.Name)
+		}
+		return o.what + ": " + rules[0], fmt.Sprintf("that rule's condition, or `hsctl start %s`", u.Name)
+	case "blocked":
+		switch {
+		case u.Cap.Kind != "":
+			return o.what, "hsctl start " + u.Name
+		case c.Suspended != "":
+			return o.what, "hsctl resume"
+		}
+		return o.what, "undo that"
+	case "gate":
+		return "gate closed: " + o.what, "that object"
+	case "needs":
+		t := c.Units[o.what]
+		deeper, remedy := c.unmet(t, c.obstacle(t))
+		if t.Machine.State == service.Up {
+			deeper, remedy = "it is on its way down", "wait"
+		}
+		return fmt.Sprintf("needs %s, which is %s: %s", t.Name, c.public(t), deeper), remedy
+	case "after":
+		return "starts after " + o.what, "wait"
+	case "backoff":
+		return o.what, "hsctl restart " + u.Name
+	}
+	return o.what, "wait, or hsctl start " + u.Name
+}
+
+// rulesFor lists the rules that could hold a service, each with the first
+// object that it misses on.
+func (c *Core) rulesFor(name string) []string {
+	template, instance := service.Split(name)
+	var out []string
+	for i := range c.conf.Rules {
+		r := &c.conf.Rules[i]
+		for _, required := range r.Require {
+			t, _ := service.Split(required)
+			if t != template || instance == "" && required != name {
+				continue
+			}
+			text := fmt.Sprintf("rule %s (%s) would, for a %s that matches %s", r.Name, r.Pos, r.Object, r.Match.String())
+			for _, o := range c.Objects.All(r.Object) {
+				if o.Name() == instance && instance != "" {
+					text += "; now: " + describe(o)
+				}
+			}
+			out = append(out, text)
+		}
+	}
+	return out
+}
