@@ -1,7 +1,7 @@
 package supervise
 
 import (
-	"time"
+	"syscall"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/service"
@@ -10,10 +10,11 @@ import (
 // Adopt takes over what an earlier daemon's attempt left running. The end of its
 // main process is reported like any other; how it ended is Unknown where that
 // cannot be found out. Leftovers only (Pid 0) are there for a Sweep or Kill.
-// ready, where it is not nil, is the spawn of a service that was not ready yet.
-func (s *Supervisor) Adopt(l Live, ready *service.Spawn) {
+// SaidReady may come at any time; check, where it is not nil, is the spawn of a
+// service that was not yet ready by its check.
+func (s *Supervisor) Adopt(l Live, check *service.Spawn) {
 	s.with(l.Service, func(x *executor) {
-		a := &attempt{x: x, tree: l.Tree, command: l.Command, spawn: ready, started: make(chan struct{}), begun: true}
+		a := &attempt{x: x, tree: l.Tree, command: l.Command, spawn: check, started: make(chan struct{}), begun: true}
 		x.attempts[l.Attempt] = a
 		if l.Pid == 0 {
 			a.gone = true
@@ -47,11 +48,9 @@ func (a *attempt) adopt(l Live) {
 		return
 	}
 	if killed {
-		p.Signal(9)
+		p.Signal(syscall.SIGKILL)
 	}
-	if a.spawn != nil {
-		a.heed(p)
-	}
+	a.heed(p)
 	a.wait(p)
 }
 
@@ -60,42 +59,25 @@ func (a *attempt) adopt(l Live) {
 func (s *Supervisor) watch(c engine.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.watched[c] {
+	if _, ok := s.watched[c]; s.closed || ok {
 		return
 	}
-	s.watched[c] = true
+	s.watched[c] = nil
 	go func() {
-		if p, err := findProcess(c.Pid, c.Started); err == nil {
+		p, err := findProcess(c.Pid, c.Started)
+		s.mu.Lock()
+		s.watched[c] = p // for Close to wake us
+		closed := s.closed
+		s.mu.Unlock()
+		if err == nil {
 			defer p.Close()
-			if !p.gone(s.done) {
+			if closed || !p.awaitEnd() {
 				return
 			}
 		}
 		s.mu.Lock()
 		delete(s.watched, c)
 		s.mu.Unlock()
-		select {
-		case <-s.done:
-		default:
-			s.cfg.Post(engine.Input{Gone: &c})
-		}
+		s.post(engine.Input{Gone: &c})
 	}()
-}
-
-// gone waits until the process has ended; false says that stop came first.
-func (p *process) gone(stop <-chan struct{}) bool {
-	rc, err := p.pidfd.SyscallConn()
-	if err != nil {
-		return true
-	}
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		select {
-		case <-stop:
-			p.pidfd.SetReadDeadline(time.Now())
-		case <-ended:
-		}
-	}()
-	return rc.Read(func(fd uintptr) bool { return readable(int(fd)) }) == nil
 }

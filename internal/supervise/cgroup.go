@@ -35,7 +35,8 @@ func rootName(runDir string) string {
 }
 
 // newCgroups looks for a place where cgroups can be made and cloned into:
-// under is a directory of a cgroup2 file system, or empty.
+// under is a directory of a cgroup2 file system, or empty. The place of the
+// daemon before us comes first: its services are there, wherever we are.
 func newCgroups(runDir, under string) (*cgroups, error) {
 	places := []string{under}
 	if under == "" {
@@ -48,11 +49,15 @@ func newCgroups(runDir, under string) (*cgroups, error) {
 			return nil, err
 		}
 		places = cgroupPlaces(string(mounts), string(own))
+		if before := rootBefore(runDir); before != "" {
+			places = append([]string{filepath.Dir(before)}, places...)
+		}
 	}
 	err := errors.New("no cgroup2 file system is mounted")
 	for _, place := range places {
 		c := &cgroups{root: filepath.Join(place, rootName(runDir))}
 		if err = c.try(); err == nil {
+			c.pruneAll()
 			return c, nil
 		}
 		os.Remove(c.root)
@@ -167,6 +172,16 @@ func (c *cgroups) prune(parent string) {
 	for _, e := range entries {
 		if e.IsDir() {
 			removeCgroup(filepath.Join(parent, e.Name()))
+		}
+	}
+}
+
+func (c *cgroups) pruneAll() {
+	entries, _ := os.ReadDir(c.root)
+	for _, e := range entries {
+		if e.IsDir() {
+			c.prune(filepath.Join(c.root, e.Name()))
+			unix.Rmdir(filepath.Join(c.root, e.Name()))
 		}
 	}
 }
@@ -304,13 +319,6 @@ func treeOfPath(path string, ok bool) (Tree, bool) {
 func (c *cgroups) members(t Tree) ([]stat, error) { return livingStats(cgroupPids(c.dir(t))), nil }
 
 func (c *cgroups) close() {
-	os.Remove(filepath.Join(c.root, ".self"))
-	entries, _ := os.ReadDir(c.root)
-	for _, e := range entries {
-		if e.IsDir() {
-			c.prune(filepath.Join(c.root, e.Name()))
-			unix.Rmdir(filepath.Join(c.root, e.Name()))
-		}
-	}
+	c.pruneAll()
 	unix.Rmdir(c.root)
 }

@@ -53,13 +53,8 @@ func newAttempt(x *executor, number int64, spawn *service.Spawn) *attempt {
 	return a
 }
 
-// post tells the engine. Nobody listens after Close.
 func (x *executor) post(e service.Event) {
-	select {
-	case <-x.s.done:
-	default:
-		x.s.cfg.Post(engine.Input{Process: &engine.ProcessEvent{Service: x.name, Event: e}})
-	}
+	x.s.post(engine.Input{Process: &engine.ProcessEvent{Service: x.name, Event: e}})
 }
 
 // tidy lets the executor go when nothing is left to do.
@@ -113,7 +108,7 @@ func (a *attempt) start() (Process, error) {
 		return nil, errDropped
 	}
 	if err := s.k.MakeTree(a.tree, a.command); err != nil {
-		return nil, err
+		return nil, &SpawnFailure{Text: keyOf(a.command) + ": " + err.Error()}
 	}
 	if a.mustDrop() {
 		return nil, errDropped
@@ -304,20 +299,21 @@ func (x *executor) await(mine int, number int64, signal string) {
 		if superseded {
 			return
 		}
-		populated := slices.DeleteFunc(slices.Clone(trees), func(a *attempt) bool {
+		var populated *attempt
+		for _, a := range trees {
 			a.end(signal)
-			left, err := s.k.TreeState(a.tree)
-			return err == nil && left == 0
-		})
-		signal = "" // TERM once; whoever was killed is killed again
-		if len(populated) == 0 {
-			for _, a := range trees {
+			if left, err := s.k.TreeState(a.tree); err != nil || left != 0 {
+				populated = a
+			} else {
 				a.retire()
 			}
+		}
+		if populated == nil {
 			x.post(service.Event{Kind: service.Empty, Attempt: number})
 			return
 		}
-		s.k.AwaitTree(populated[0].tree, pause)
+		signal = "" // TERM once; whoever was killed is killed again
+		s.k.AwaitTree(populated.tree, pause)
 	}
 }
 

@@ -54,8 +54,9 @@ type Process interface {
 	Signal(syscall.Signal) error
 	// Wait returns when the process is gone; false says that Close came first.
 	Wait() (service.Exit, bool)
-	// Ready returns true as soon as the process has written a newline to its
-	// readiness descriptor, and false when it never will.
+	// HasReady tells whether it has a descriptor to say READY on; Ready returns
+	// true when it has written a newline there, and false when it never will.
+	HasReady() bool
 	Ready() bool
 	// Close lets go of the process.
 	Close()

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ type process struct {
 	pid     int
 	started uint64
 	pidfd   *os.File
-	ready   *os.File      // read end of its readiness descriptor
+	ready   *os.File      // read end of its readiness FIFO
 	ended   *service.Exit // it was reaped already
 }
 
@@ -132,6 +133,13 @@ func waitChild(pidfd int) (exit service.Exit, reaped, ok bool) {
 
 const cldExited = 1 // CLD_EXITED of sigaction(2)
 
+// awaitEnd waits until the process has ended, whoever reaps it; false says that
+// Close came first.
+func (p *process) awaitEnd() bool {
+	rc, err := p.pidfd.SyscallConn()
+	return err == nil && rc.Read(func(fd uintptr) bool { return readable(int(fd)) }) == nil
+}
+
 func readable(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
@@ -179,18 +187,17 @@ func signalName(sig syscall.Signal) string {
 	return sig.String()
 }
 
-// Ready waits for a newline on the readiness descriptor.
+func (p *process) HasReady() bool { return p.ready != nil }
+
+// Ready waits for a newline in the FIFO, which has served its purpose then.
 func (p *process) Ready() bool {
-	if p.ready == nil {
-		return false
-	}
+	defer p.ready.Close()
 	var buf [64]byte
 	for {
 		n, err := p.ready.Read(buf[:])
-		for _, c := range buf[:n] {
-			if c == '\n' {
-				return true
-			}
+		if bytes.IndexByte(buf[:n], '\n') >= 0 {
+			os.Remove(p.ready.Name())
+			return true
 		}
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return false

@@ -12,18 +12,15 @@ import (
 func (a *attempt) heed(p Process) {
 	spawn := a.spawn
 	a.spawn = nil
-	if spawn.Command != service.CommandMain {
-		return
-	}
-	switch spawn.Ready {
-	case service.ReadyFD:
+	if p.HasReady() {
 		go func() {
 			if p.Ready() {
 				a.ready()
 			}
 		}()
-	case service.ReadyCheck:
-		go a.check(spawn, p)
+	}
+	if spawn != nil && spawn.Command == service.CommandMain && spawn.Ready == service.ReadyCheck {
+		go a.check(spawn)
 	}
 }
 
@@ -33,7 +30,7 @@ func (a *attempt) ready() {
 
 // check runs the service's check again and again until it exits 0. It runs in
 // the service's tree, where a Kill reaches it, but as the daemon.
-func (a *attempt) check(spawn *service.Spawn, main Process) {
+func (a *attempt) check(spawn *service.Spawn) {
 	s := a.x.s
 	every := time.Duration(spawn.CheckEvery)
 	if every <= 0 {

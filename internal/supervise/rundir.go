@@ -71,6 +71,16 @@ func boot(cgroupRoot string) (string, error) {
 	return fmt.Sprintf("%s\n%s\n%s\n", bytes.TrimSpace(id), pids, cgroupRoot), nil
 }
 
+// rootBefore is where the daemon before us kept its trees, in this boot.
+func rootBefore(runDir string) string {
+	before, _ := os.ReadFile(filepath.Join(runDir, "boot"))
+	now, err := boot("")
+	if root, ok := bytes.CutPrefix(before, bytes.TrimSuffix([]byte(now), []byte("\n"))); err == nil && ok {
+		return string(bytes.TrimSpace(root))
+	}
+	return ""
+}
+
 // sameBoot wipes the records where they are of another boot, another pid
 // namespace or another place for the trees: start times repeat across boots.
 func sameBoot(runDir, cgroupRoot string) error {

@@ -158,6 +158,15 @@ func (s *sessions) scan() (map[int]stat, error) {
 
 // members are the processes of a tree, without zombies, the oldest first.
 func (s *sessions) members(t Tree) ([]stat, error) {
+	s.mu.Lock()
+	f, before := s.trees[t], 0
+	if f != nil {
+		before = len(f.leaders)
+	}
+	s.mu.Unlock()
+	if f == nil {
+		return nil, nil
+	}
 	procs, err := s.scan()
 	if err != nil {
 		return nil, err
@@ -165,11 +174,7 @@ func (s *sessions) members(t Tree) ([]stat, error) {
 	marked := s.marked(t, procs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.trees[t]
-	if f == nil {
-		return nil, nil
-	}
-	return f.count(procs, marked), nil
+	return f.count(procs, marked, before), nil
 }
 
 // marked lists those who hold the mark. Mostly nobody does, and the lock says
@@ -191,8 +196,9 @@ func (s *sessions) marked(t Tree, procs map[int]stat) (pids []int) {
 	return pids
 }
 
-// count finds the family's living in a scan and remembers them.
-func (f *family) count(procs map[int]stat, marked []int) []stat {
+// count finds the family's living in a scan and remembers them. Only so many
+// leaders were there before the scan, and may be missed in it.
+func (f *family) count(procs map[int]stat, marked []int, leaders int) []stat {
 	mine := make(map[int]bool)
 	for pid, started := range f.known {
 		mine[pid] = procs[pid].started == started && started != 0
@@ -200,7 +206,7 @@ func (f *family) count(procs map[int]stat, marked []int) []stat {
 	for _, pid := range marked {
 		mine[pid] = true
 	}
-	for i := range f.leaders {
+	for i := range f.leaders[:leaders] {
 		l := &f.leaders[i]
 		if first, ok := procs[l.pid]; ok && first.started != l.started {
 			l.over = true // the number is somebody else's

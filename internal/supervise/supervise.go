@@ -3,7 +3,6 @@ package supervise
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"syscall"
@@ -36,7 +35,7 @@ type Supervisor struct {
 	services map[string]*executor
 	lane     []func() // saves, forgets, replies and spawns, in the order of Do
 	laneBusy bool
-	watched  map[engine.Client]bool
+	watched  map[engine.Client]*process
 	unsaved  int   // records that could not be written
 	saveErr  error // the last reason
 }
@@ -53,7 +52,7 @@ func New(cfg Config) (*Supervisor, error) {
 		k:        cfg.Kernel,
 		done:     make(chan struct{}),
 		services: make(map[string]*executor),
-		watched:  make(map[engine.Client]bool),
+		watched:  make(map[engine.Client]*process),
 	}
 	if s.k == nil {
 		host, err := newLinux(cfg, s.saidReady)
@@ -191,6 +190,15 @@ func (s *Supervisor) ServiceOf(pid int) (name string, attempt int64, ok bool) {
 	return t.Service, t.Attempt, ok
 }
 
+// post tells the engine. Nobody listens after Close.
+func (s *Supervisor) post(in engine.Input) {
+	select {
+	case <-s.done:
+	default:
+		s.cfg.Post(in)
+	}
+}
+
 // saidReady passes on what a process of a tree said on the notify socket.
 func (s *Supervisor) saidReady(t Tree) {
 	s.mu.Lock()
@@ -220,22 +228,29 @@ func (s *Supervisor) Close(leave bool) {
 
 	s.mu.Lock()
 	var all []*attempt
-	for _, name := range slices.Sorted(maps.Keys(s.services)) {
-		for _, a := range s.services[name].attempts {
+	for _, x := range s.services {
+		for _, a := range x.attempts {
+			a.killed = a.killed || !leave
 			all = append(all, a)
 		}
 	}
-	s.mu.Unlock()
-	if !leave {
-		s.killAll(all)
-	}
-	for _, a := range all {
-		s.mu.Lock()
-		p := a.proc
-		s.mu.Unlock()
+	for _, p := range s.watched {
 		if p != nil {
 			p.Close()
 		}
+	}
+	s.mu.Unlock()
+	deadline := time.After(closePatience)
+	for _, a := range all { // what is being cloned is to be noted
+		select {
+		case <-a.started:
+		case <-deadline:
+		}
+	}
+	if leave {
+		s.letGo(all)
+	} else {
+		s.killAll(all)
 	}
 	if s.host != nil {
 		s.host.close(leave)
@@ -243,6 +258,16 @@ func (s *Supervisor) Close(leave bool) {
 }
 
 const closePatience = 2 * time.Second
+
+func (s *Supervisor) letGo(all []*attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range all {
+		if a.proc != nil {
+			a.proc.Close()
+		}
+	}
+}
 
 func (s *Supervisor) killAll(all []*attempt) {
 	deadline := time.Now().Add(closePatience)
