@@ -12,6 +12,12 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
+// Bounds for what nobody writes by hand, so that no text takes long to refuse.
+const (
+	maxProblems = 50   // syntax errors, after which reading ends
+	maxKeys     = 1000 // keys of one table
+)
+
 // Parse reads TOML. The tree is never nil: what could be read is there even
 // when something else could not, so that the caller finds its problems too.
 func Parse(file string, data []byte) (*Table, []Problem) {
@@ -23,7 +29,7 @@ func Parse(file string, data []byte) (*Table, []Problem) {
 			p.newlines = append(p.newlines, i)
 		}
 	}
-	for start := 0; start < len(data); {
+	for start := 0; start < len(data) && len(p.problems.list) < maxProblems; {
 		start = p.run(start)
 	}
 	if len(p.problems.list) == 0 {
@@ -170,8 +176,8 @@ func (p *parser) header(e *unstable.Node, many bool) int {
 	found := t.Get(name)
 	if many {
 		if found == nil {
-			t.Keys = append(t.Keys, Key{name, pos, &Value{Pos: pos, Kind: List, Header: true}})
-			found = t.Get(name)
+			found = &Key{name, pos, &Value{Pos: pos, Kind: List, Header: true}}
+			p.add(t, *found)
 		}
 		if v := found.Value; v.Kind != List || !v.Header {
 			p.problems.Errorf(pos, "[[%s]]: %q was given before, at line %d, as %s", name, name, found.Pos.Line, v.Kind)
@@ -184,7 +190,7 @@ func (p *parser) header(e *unstable.Node, many bool) int {
 	switch {
 	case found == nil:
 		p.current.header = true
-		t.Keys = append(t.Keys, Key{name, pos, &Value{Pos: pos, Kind: Nested, Table: p.current, Header: true}})
+		p.add(t, Key{name, pos, &Value{Pos: pos, Kind: Nested, Table: p.current, Header: true}})
 	case found.Value.Kind != Nested || found.Value.Table.closed:
 		p.problems.Errorf(pos, "[%s]: %q was given before, at line %d", name, name, found.Pos.Line)
 	case found.Value.Table.header:
@@ -214,7 +220,7 @@ func (p *parser) descend(t *Table, k *unstable.Node, dotted bool) *Table {
 	found := t.Get(name)
 	if found == nil {
 		sub := &Table{Pos: pos, header: dotted}
-		t.Keys = append(t.Keys, Key{name, pos, &Value{Pos: pos, Kind: Nested, Table: sub}})
+		p.add(t, Key{name, pos, &Value{Pos: pos, Kind: Nested, Table: sub}})
 		return sub
 	}
 	switch v := found.Value; {
@@ -243,7 +249,17 @@ func (p *parser) keyValue(t *Table, e *unstable.Node) {
 		p.problems.Errorf(pos, "%q is given twice, first at line %d", name, found.Pos.Line)
 		return
 	}
-	t.Keys = append(t.Keys, Key{name, pos, value})
+	p.add(t, Key{name, pos, value})
+}
+
+// add puts a key into a table that does not have it.
+func (p *parser) add(t *Table, k Key) {
+	if len(t.Keys) == maxKeys {
+		p.problems.Errorf(k.Pos, "the table has more than %d keys", maxKeys)
+	}
+	if len(t.Keys) <= maxKeys {
+		t.Keys = append(t.Keys, k)
+	}
 }
 
 // valueStart is where the value behind a key begins: the parser does not tell

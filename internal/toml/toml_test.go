@@ -87,6 +87,30 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Long texts are refused, or read, in a time that their length bounds.
+func TestLongTexts(t *testing.T) {
+	var keys strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&keys, "k%d = 1\n", i)
+	}
+	for what, text := range map[string]string{
+		"keys":    keys.String(),
+		"errors":  strings.Repeat("?\n", 500_000),
+		"headers": strings.Repeat("[[a]]\n", 150_000),
+		"nesting": "a = " + strings.Repeat("[", 9_000),
+		"dots":    "a" + strings.Repeat(".a", 300_000) + " = 1",
+	} {
+		start := time.Now()
+		_, problems := Parse("f", []byte(text))
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: took %v", what, took)
+		}
+		if len(problems) > maxProblems+1 {
+			t.Errorf("%s: %d problems", what, len(problems))
+		}
+	}
+}
+
 func TestDecoder(t *testing.T) {
 	tree, problems := Parse("f", []byte(`
 text = 5

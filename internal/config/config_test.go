@@ -1,0 +1,369 @@
+package config
+
+import (
+	"bytes"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"hotsvc/internal/match"
+	"hotsvc/internal/object"
+	"hotsvc/internal/toml"
+
+	shippedrules "hotsvc/rules"
+	shippedservices "hotsvc/services"
+)
+
+// dir makes a directory of files.
+func dir(name string, files map[string]string) Source {
+	fsys := fstest.MapFS{}
+	for f, text := range files {
+		fsys[f] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	return Source{name, fsys}
+}
+
+// missing is a directory that is not there.
+var missing = func() Source {
+	sub, err := fs.Sub(fstest.MapFS{}, "none")
+	if err != nil {
+		panic(err)
+	}
+	return Source{"/none", sub}
+}()
+
+func ruleText(name string) string {
+	return "[[rule]]\nname = '" + name + "'\nobject = 'link'\nmatch = { up = true }\nrequire = ['fw']\n"
+}
+
+func lines(problems []toml.Problem) string {
+	var b strings.Builder
+	for _, p := range problems {
+		b.WriteString(p.String() + "\n")
+	}
+	return b.String()
+}
+
+func input(rules, services []Source) Input {
+	return Input{Settings: DefaultSettings(), Rules: rules, Services: services, Strict: true}
+}
+
+func TestLayers(t *testing.T) {
+	c, problems := Load(input(
+		[]Source{
+			dir("/usr/rules.d", map[string]string{"50-b.toml": ruleText("b-usr"), "40-a.toml": ruleText("a") + ruleText("a2"), "60-c.toml": ruleText("c"), "70-d.toml": ruleText("d")}),
+			missing,
+			dir("/etc/rules.d", map[string]string{"50-b.toml": ruleText("b-etc"), "60-c.toml": "\n", "45-e.toml": ruleText("e")}),
+		},
+		[]Source{
+			dir("/usr/services", map[string]string{"fw.toml": "exec_start=['usr']", "log.toml": "exec_start=['log']", "dhcp@.toml": "exec_start=['mine']"}),
+			dir("/etc/services", map[string]string{"fw.toml": "exec_start=['etc']", "log.toml": ""}),
+		},
+	))
+	if len(problems) > 0 {
+		t.Fatal(lines(problems))
+	}
+	var names []string
+	for _, r := range c.Rules {
+		names = append(names, r.Name)
+	}
+	if !slices.Equal(names, []string{"a", "a2", "e", "b-etc", "d"}) {
+		t.Error(names)
+	}
+	if got := c.Rules[3].Pos.String(); got != "/etc/rules.d/50-b.toml:1:1" {
+		t.Error(got)
+	}
+	if got := c.ServiceNames(); !slices.Equal(got, []string{"dhcp@", "fw", "log", "supplicant@", "zeroconf@"}) {
+		t.Error(got)
+	}
+	if c.Services["fw"].Exec.Start[0] != "etc" || !c.Services["log"].Masked || c.Service("dhcp@wan0").Exec.Start[0] != "mine" || c.Service("none") != nil {
+		t.Error("the wrong layer counts")
+	}
+}
+
+func TestBuiltInRules(t *testing.T) {
+	for _, c := range []struct {
+		rules []Source
+		want  int
+	}{
+		{nil, 3},
+		{[]Source{missing}, 3},
+		{[]Source{missing, dir("/etc/rules.d", nil)}, 0}, // there, and empty: nothing is to happen
+	} {
+		got, problems := Load(input(c.rules, nil))
+		if len(problems) > 0 || len(got.Rules) != c.want {
+			t.Errorf("%d rules, want %d: %s", len(got.Rules), c.want, lines(problems))
+		}
+	}
+}
+
+func TestLeftovers(t *testing.T) {
+	services := fstest.MapFS{}
+	for name, mode := range map[string]fs.FileMode{
+		".#fw.toml": 0o644, "#fw.toml#": 0o644, "fw.toml~": 0o644, ".fw.toml.swp": 0o644, "fw.toml.dpkg-new": 0o755, "README": 0o644,
+		"fw.toml.rpmsave": 0o644, "prog": 0o755, "getty@/run": 0o755, ".git/x": 0o644,
+	} {
+		services[name] = &fstest.MapFile{Data: []byte("?"), Mode: mode}
+	}
+	rules := dir("/etc/rules.d", map[string]string{"a.toml.bak": "?", "a.conf": "?", "sub/a.toml": "?"})
+	_, problems := Load(input([]Source{rules}, []Source{{"/etc/services", services}}))
+	want := "/etc/services: warning: only NAME.toml is read, not the directories and programs getty@, prog\n"
+	if lines(problems) != want {
+		t.Error(lines(problems))
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	long := strings.Repeat("# long\n", maxFile/7+1)
+	_, problems := Load(input([]Source{dir("/etc/rules.d", map[string]string{"a.toml": long, "b.toml/x": ""})}, nil))
+	want := "/etc/rules.d/a.toml: cannot be read: longer than 1048576 bytes\n/etc/rules.d/b.toml: cannot be read: a directory, not a file\n"
+	if lines(problems) != want {
+		t.Error(lines(problems))
+	}
+	if _, problems := Load(input([]Source{dir("/etc/rules.d", map[string]string{"a.toml": long[:maxFile]})}, nil)); strings.Contains(lines(problems), "longer") {
+		t.Error("a file of just the greatest length is refused")
+	}
+}
+
+// At start a bad file falls back to the layer below, and takes nothing else along.
+func TestStartWithBadFiles(t *testing.T) {
+	in := input(
+		[]Source{dir("/etc/rules.d", map[string]string{
+			"a.toml": ruleText("a"),
+			"b.toml": "[[rule]]\nname = 5",
+			"c.toml": strings.Replace(ruleText("c"), "'fw'", "'fw', 'nobody'", 1),
+		})},
+		[]Source{
+			dir("/usr/services", map[string]string{"fw.toml": "exec_start=['usr']", "x.toml": "exec_start=['x']\nneeds=['y']", "y.toml": "exec_start=['y']"}),
+			dir("/etc/services", map[string]string{"fw.toml": "exec_start='etc'", "y.toml": "exec_start=['y']\nneeds=['x']", "z.toml": "exec_start=['z']\nneeds=['bad']", "bad.toml": "["}),
+		},
+	)
+	if c, _ := Load(in); c != nil {
+		t.Error("a reload with problems is not refused")
+	}
+	in.Strict = false
+	c, problems := Load(in)
+	want := `rule a
+service bad: its file has a problem: /etc/services/bad.toml
+service fw
+service x
+service y
+service z
+`
+	if got := summary(c); got != want {
+		t.Errorf("%s\n%s", got, lines(problems))
+	}
+	if c.Services["fw"].Exec.Start[0] != "usr" || !c.Services["bad"].Masked || c.Services["y"].Policy.Needs != nil {
+		t.Error("no fallback to the layer below")
+	}
+	if !slices.Equal(c.Problems, problems) || !toml.HasErrors(problems) {
+		t.Error("the problems are not kept")
+	}
+}
+
+func TestArchive(t *testing.T) {
+	in := input(
+		[]Source{dir("/etc/rules.d", map[string]string{"a b.toml": ruleText("a") + "\n# -- not a part --\n", "bad.toml": "?", "c.toml": "# x\n-- part --\n"})},
+		[]Source{
+			dir("/usr/services", map[string]string{"fw.toml": "exec_start = ['usr']", "masked.toml": "exec_start = ['x']"}),
+			dir("/etc/services", map[string]string{"fw.toml": "exec_start = '\n", "masked.toml": ""}),
+		},
+	)
+	in.Strict = false
+	in.Mounts = []string{"/home", "/a b\n"}
+	in.Settings.LogLevel = "debug"
+	in.Settings.Damping = nil
+	in.Find = func(name string) string {
+		return map[string]string{"dhclient": "/sbin/dhclient"}[name]
+	}
+	c, problems := Load(in)
+	again, err := FromArchive(c.Archive())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(again.Archive(), c.Archive()) {
+		t.Errorf("%s\nthen\n%s", c.Archive(), again.Archive())
+	}
+	if lines(again.Problems) != lines(problems) || summary(again) != summary(c) || again.Settings.String() != c.Settings.String() {
+		t.Errorf("%s%s\nthen\n%s%s", lines(problems), summary(c), lines(again.Problems), summary(again))
+	}
+	for name, d := range c.Services {
+		if again.Services[name].String() != d.String() || again.Services[name].Pos != d.Pos {
+			t.Errorf("%s is another: %s", name, again.Services[name])
+		}
+	}
+	for _, text := range []string{"", "nonsense", "-- x --\n", "-- mounts --\nx\n", "-- settings --\n?\n", "-- rules \"a --\n"} {
+		if _, err := FromArchive([]byte(text)); err == nil {
+			t.Errorf("%q passes for an archive", text)
+		}
+	}
+}
+
+func FuzzArchive(f *testing.F) {
+	f.Add([]byte("-- settings --\nudev = 'no'\n-- rules \"a.toml\" \"/a.toml\" --\n[[rule]]\n"))
+	f.Add([]byte("-- quoted services \"a.toml\" \"/a.toml\" --\n>-- x --\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := FromArchive(data)
+		if err != nil {
+			return
+		}
+		again, err := FromArchive(c.Archive())
+		if err != nil || !bytes.Equal(again.Archive(), c.Archive()) {
+			t.Fatalf("%q\nthen\n%q\n%v", c.Archive(), again.Archive(), err)
+		}
+	})
+}
+
+func TestVariants(t *testing.T) {
+	for _, c := range []struct {
+		has   map[string]string
+		argv0 string
+		notes []string
+	}{
+		{nil, "udhcpc", []string{"dhcp@: no program for it is installed; udhcpc would be one", "zeroconf@: no program for it is installed; avahi-autoipd would be one"}},
+		{map[string]string{"udhcpc": "/sbin/udhcpc", "dhclient": "/sbin/dhclient", "/etc/udhcpc/default.script": "x", "avahi-autoipd": "/b/a"}, "udhcpc",
+			[]string{"dhcp@: udhcpc found at /sbin/udhcpc", "zeroconf@: avahi-autoipd found at /b/a"}},
+		{map[string]string{"busybox": "/bin/busybox", "dhclient": "/sbin/dhclient", "avahi-autoipd": "/b/a"}, "dhclient",
+			[]string{"dhcp@: dhclient found at /sbin/dhclient", "zeroconf@: avahi-autoipd found at /b/a"}},
+		{map[string]string{"busybox": "/bin/busybox", "avahi-autoipd": "/b/a"}, "busybox",
+			[]string{"dhcp@: busybox found at /bin/busybox", "dhcp@: busybox finds no script at /usr/share/udhcpc/default.script or /etc/udhcpc/default.script: it will set nothing up", "zeroconf@: avahi-autoipd found at /b/a"}},
+	} {
+		in := input(nil, nil)
+		in.Find = func(name string) string { return c.has[name] }
+		got, problems := Load(in)
+		if len(problems) > 0 {
+			t.Fatal(lines(problems))
+		}
+		if !slices.Equal(got.Notes, c.notes) || got.Service("dhcp@x").Exec.Start[0] != c.argv0 {
+			t.Errorf("%v: %q, %q", c.has, got.Notes, got.Service("dhcp@x").Exec.Start)
+		}
+	}
+}
+
+// Every shipped file must be right, without as much as a warning, whichever
+// variant is chosen.
+func TestShipped(t *testing.T) {
+	for _, v := range shippedservices.Variants {
+		in := input(nil, nil)
+		in.Find = func(name string) string { return map[string]string{v.Program: "/bin/" + v.Program}[name] }
+		c, problems := Load(in)
+		if len(problems) > 0 {
+			t.Errorf("%s: %s", v.File, lines(problems))
+		}
+		if got := c.Services[strings.TrimSuffix(v.Service, suffix)].Pos.File; got != "built-in/services/"+v.File {
+			t.Errorf("%s: %s was taken", v.File, got)
+		}
+	}
+	listed := map[string]bool{}
+	for _, v := range shippedservices.Variants {
+		listed[v.File] = true
+	}
+	files, err := fs.Glob(shippedservices.FS, "variants/*")
+	if err != nil || !slices.Equal(files, slices.Sorted(maps.Keys(listed))) {
+		t.Errorf("%v and the list of variants differ: %v", files, err)
+	}
+	if rules, _ := fs.Glob(shippedrules.FS, "*.toml"); len(rules) != 2 {
+		t.Error(rules)
+	}
+}
+
+type link object.Words
+
+func (r link) Values(word string) ([]string, bool) {
+	v, present := r[word]
+	return v, !present || v != nil
+}
+
+// TestShippedRules says which links the shipped rules care for.
+func TestShippedRules(t *testing.T) {
+	c, _ := Load(input(nil, nil))
+	wired := link{"name": {"wan0"}, "type": {"ether"}, "physical": {"true"}, "wireless": {"false"}, "running": {"true"}}
+	with := func(base link, pairs ...string) link {
+		r := maps.Clone(base)
+		for i := 0; i < len(pairs); i += 2 {
+			r[pairs[i]] = []string{pairs[i+1]}
+		}
+		return r
+	}
+	wifi := with(wired, "wireless", "true")
+	noSource := maps.Clone(wired)
+	noSource["foreign"] = nil
+	for what, want := range map[string]struct {
+		link  link
+		rules string
+	}{
+		"wired":           {wired, "wired-dhcp"},
+		"no carrier":      {with(wired, "running", "false"), ""},
+		"bridge port":     {with(wired, "master", "br0"), ""},
+		"foreign":         {with(wired, "foreign", "true"), ""},
+		"bridge":          {with(wired, "physical", "false"), ""},
+		"wifi":            {wifi, "wifi-supplicant wifi-dhcp"},
+		"wifi, no AP":     {with(wifi, "running", "false"), "wifi-supplicant"},
+		"ppp":             {with(wired, "type", "ppp"), ""},
+		"foreign unknown": {noSource, ""},
+	} {
+		var got []string
+		for i := range c.Rules {
+			if c.Rules[i].Match.Eval(want.link, nil) == match.Yes {
+				got = append(got, c.Rules[i].Name)
+			}
+		}
+		if strings.Join(got, " ") != want.rules {
+			t.Errorf("%s: %v, want %s", what, got, want.rules)
+		}
+	}
+	if w := c.Rules[0]; !w.LinkUp || w.Linger.String() != "5s" || !w.ReadsState() {
+		t.Errorf("%+v", w)
+	}
+}
+
+func TestReads(t *testing.T) {
+	c, problems := Load(input(
+		[]Source{dir("/r", map[string]string{"a.toml": "[[rule]]\nname='a'\nobject='device'\nmatch={'ATTR{a}'='1'}\nrequire=['fw']"})},
+		[]Source{dir("/s", map[string]string{"fw.toml": "exec_start=['{ATTRS{b}}', '{default4}']\ngate=[{object='device',match={'ATTR{c}'='{ssid}'}}]\nenv={X='{ATTR{d}}'}"})},
+	))
+	if len(problems) > 0 {
+		t.Fatal(lines(problems))
+	}
+	if got := c.AttrNames(); !slices.Equal(got, []string{"a", "b", "c", "d"}) {
+		t.Error(got)
+	}
+	for word, want := range map[string]bool{"default4": true, "ssid": true, "ATTR{a}": true, "default6": false} {
+		if c.Reads(word) != want {
+			t.Errorf("%s: %v", word, !want)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	s, problems := ParseSettings("hotsvc.toml", []byte("udev='no'\nsocket_group='wheel'\nlog='warn'\ndamping=false\nrules=['/r']\nservices=[]"))
+	if len(problems) > 0 {
+		t.Fatal(lines(problems))
+	}
+	if s.Udev != "no" || s.SocketGroup != "wheel" || s.LogLevel != "warn" || s.Damping != nil || !slices.Equal(s.RulesDirs, []string{"/r"}) || len(s.ServiceDirs) != 0 {
+		t.Errorf("%+v", s)
+	}
+	again, _ := ParseSettings("x", []byte(s.String()))
+	if again.String() != s.String() {
+		t.Error(again.String())
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	rules, services := map[string]string{}, map[string]string{}
+	for i := range 200 {
+		name := string(rune('a'+i%26)) + strings.Repeat("x", i/26)
+		rules[name+".toml"] = ruleText(name)
+		services[name+".toml"] = "exec_start=['x']\nneeds=['fw']"
+	}
+	services["fw.toml"] = "exec_start=['fw']"
+	in := input([]Source{dir("/r", rules)}, []Source{dir("/s", services)})
+	for b.Loop() {
+		if c, problems := Load(in); c == nil {
+			b.Fatal(lines(problems))
+		}
+	}
+}
