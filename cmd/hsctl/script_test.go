@@ -50,7 +50,7 @@ func TestTranscripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &script{t: t, dir: t.TempDir(), background: map[string]*process{}}
-			s.env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOTSVC_SOCKET=" + s.dir + "/control", "WORK=" + s.dir, "HOME=" + s.dir, "TZ=UTC"}
+			s.env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOTSVC_SOCKET=" + s.dir + "/control", "WORK=" + s.dir, "HOME=" + s.dir, "TZ=UTC", "GORACE=atexit_sleep_ms=0"}
 			defer s.end()
 			for i, line := range strings.Split(s.unpack(string(text)), "\n") {
 				s.line = fmt.Sprintf("%s:%d: %s", file, i+1, line)

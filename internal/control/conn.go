@@ -72,7 +72,7 @@ func (c *conn) send(r response) bool {
 	if err != nil {
 		return false
 	}
-	c.nc.SetWriteDeadline(time.Now().Add(messageTime))
+	c.nc.SetWriteDeadline(time.Now().Add(c.server.patience.message))
 	_, err = c.nc.Write(b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.server.log("control: " + c.caller.who() + " is cut off: it does not read")
@@ -147,9 +147,9 @@ func (c *conn) rearm() {
 	case c.busy:
 		c.deadline = time.Time{}
 	case !began.IsZero():
-		c.deadline = began.Add(messageTime)
+		c.deadline = began.Add(c.server.patience.message)
 	default:
-		c.deadline = time.Now().Add(idleTime)
+		c.deadline = time.Now().Add(c.server.patience.idle)
 	}
 	c.nc.SetReadDeadline(c.deadline)
 }

@@ -5,8 +5,6 @@ import (
 	"reflect"
 	"strings"
 	"time"
-
-	"hotsvc/internal/object"
 )
 
 const serviceInterface = "org.varlink.service"
@@ -50,9 +48,9 @@ error PermissionDenied ()
 error ExpectedMore ()
 `
 
-// enums are the closed sets among the texts, by type and field. An enum of
-// varlink's is a text on the wire.
-var enums = map[string]string{
+// exact says more of a field than its Go type does: the closed sets among the
+// texts (an enum of varlink's is a text on the wire), and what may be null.
+var exact = map[string]string{
 	"Service.type":       "(daemon, oneshot)",
 	"Service.state":      "(down, waiting, starting, up, stopping, backoff, failed, stuck)",
 	"Service.want":       "(up, keep, down)",
@@ -61,6 +59,7 @@ var enums = map[string]string{
 	"SourceStatus.state": "(starting, synced, resyncing, failed, absent)",
 	"Params.for":         "(up, down)",
 	"Params.kind":        "(device, link, mount, clock)",
+	"Object.words":       "[string]?[]string", // null: not known yet
 }
 
 // Description is the interface as varlink describes it, made from the table.
@@ -92,6 +91,26 @@ func Description() string {
 	return b.String()
 }
 
+// Markdown is the table as the documentation shows it.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("| hsctl | method | for | waits | answers with | does |\n|---|---|---|---|---|---|\n")
+	d := describer{known: map[reflect.Type]bool{}}
+	for i := range Operations {
+		o := &Operations[i]
+		waits := "no"
+		switch {
+		case o.Waits:
+			waits = "yes"
+		case o.Streams:
+			waits = "streams"
+		}
+		fmt.Fprintf(&b, "| %s | %s(%s) | %s | %s | %s: %s | %s |\n", o.Verb, o.Method, strings.Join(o.signature(&d), ", "),
+			o.Access, waits, o.Field, d.name(reflect.TypeOf(o.Gives)), o.Text)
+	}
+	return b.String()
+}
+
 // signature lists an operation's parameters as varlink writes them.
 func (o *Operation) signature(d *describer) []string {
 	var out []string
@@ -103,7 +122,7 @@ func (o *Operation) signature(d *describer) []string {
 	}
 	for _, name := range o.parameters() {
 		f := paramField(name)
-		typ := enums["Params."+name]
+		typ := exact["Params."+name]
 		if typ == "" {
 			typ = strings.TrimPrefix(d.name(f.Type), "?")
 		}
@@ -120,11 +139,8 @@ type describer struct {
 
 // name is a Go type as varlink writes it.
 func (d *describer) name(t reflect.Type) string {
-	switch t {
-	case reflect.TypeFor[time.Time]():
+	if t == reflect.TypeFor[time.Time]() {
 		return "string"
-	case reflect.TypeFor[object.Words]():
-		return "[string]?[]string" // null: unknown
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -156,7 +172,7 @@ func (d *describer) fields(t reflect.Type) string {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := wireName(f)
-		typ := enums[t.Name()+"."+name]
+		typ := exact[t.Name()+"."+name]
 		if typ == "" {
 			typ = d.name(f.Type)
 		}

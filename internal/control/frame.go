@@ -84,11 +84,11 @@ func (in *input) next() ([]byte, error) {
 		in.mu.Lock()
 		if in.messages > 0 {
 			n := bytes.IndexByte(in.buf, 0)
-			message := in.buf[:n]
+			message := bytes.Clone(in.buf[:n])
 			in.messages--
-			// The rest moves to a slice of its own: what is handed out stays
-			// as it is, and a long message is not kept alive by a short one.
-			in.buf = append([]byte(nil), in.buf[n+1:]...)
+			if in.buf = in.buf[n+1:]; len(in.buf) == 0 {
+				in.buf = nil // a long message is not kept alive by silence
+			}
 			in.mu.Unlock()
 			return message, nil
 		}

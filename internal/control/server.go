@@ -16,12 +16,16 @@ import (
 
 // Limits that keep one client from harming the others or the daemon.
 const (
-	maxConns    = 64 // at the same time
-	maxReaders  = 48 // of those, by callers that may only read: root always gets in
-	idleTime    = 5 * time.Minute
-	messageTime = 10 * time.Second // for a message to arrive, or to be taken by the client
-	hangupTime  = time.Second      // for a client to hang up after "accepted" (S40)
+	maxConns   = 64 // at the same time
+	maxReaders = 48 // of those, by callers that may only read: root always gets in
+	hangupTime = time.Second
 )
+
+// patience is how long a client may take.
+type patience struct {
+	idle    time.Duration // without a call
+	message time.Duration // for a message to arrive, or to be taken by the client
+}
 
 // Server answers calls on the control socket. Its fields are set before Serve
 // and not changed after.
@@ -41,6 +45,8 @@ type Server struct {
 	Group   int          // whose members may read; -1: nobody
 	Log     func(string) // a line for the daemon's own log; may be nil
 
+	patience patience // zero: the default
+
 	mu       sync.Mutex
 	lastID   int64
 	waiting  map[int64]*mailbox
@@ -52,6 +58,9 @@ type Server struct {
 // Serve accepts callers until ctx ends; calls under way are then cut off. It
 // leaves the listener open: it may be handed to the next daemon.
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
+	if s.patience == (patience{}) {
+		s.patience = patience{idle: 5 * time.Minute, message: 10 * time.Second}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Unix(1, 0)) })
