@@ -185,7 +185,7 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Admin })
 		u.Cap = hold.Cap{Kind: kind, By: by, Since: c.now.Wall}
 		for i := range u.Holds {
-			if h := &u.Holds[i]; kind == hold.CapStop && h.Life.Key.ID != "" && !slices.Contains(u.Cap.Gone, h.Life) {
+			if h := &u.Holds[i]; kind == hold.CapStop && h.Life.Key.ID != "" && !c.vanished(h.Life) && !slices.Contains(u.Cap.Gone, h.Life) {
 				u.Cap.Gone = append(u.Cap.Gone, h.Life)
 			}
 		}
@@ -356,9 +356,11 @@ func (c *Core) fromInside(call *Call) bool {
 // was put off until then.
 func (c *Core) hangup(id int64) {
 	c.Monitors = slices.DeleteFunc(c.Monitors, func(m monitor) bool { return m.ID == id })
-	for i := range c.Waits {
-		if c.Waits[i].ID == id && c.Waits[i].Goal != waitNothing { // what is not waited for was granted
-			c.abandon(c.Waits[i])
+	for _, w := range c.Waits {
+		// what is not waited for was granted; a pre that was killed while it
+		// waited comes again, and must find what it asked for on its way up
+		if w.ID == id && w.Goal != waitNothing && !strings.HasPrefix(w.Holder, "service:") {
+			c.abandon(w)
 		}
 	}
 	c.Waits = slices.DeleteFunc(c.Waits, func(w wait) bool { return w.ID == id })

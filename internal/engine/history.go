@@ -125,6 +125,12 @@ func (c *Core) note(u *Unit, e *service.Event) {
 		u.Exit = &exitRecord{What: "spawn", At: c.now.Wall, Text: e.Error}
 	case service.Exited:
 		text := fmt.Sprintf("%v %v", m.Command, e.Exit)
+		if m.Command == service.CommandPost { // says nothing about the run
+			if !e.Exit.OK() {
+				c.log("%s: exec_stop_post %v", u.Name, e.Exit)
+			}
+			return
+		}
 		lived := c.now.Mono - m.Since
 		switch {
 		case m.State == service.Up && m.Command == service.CommandMain && e.Exit.OK() && e.Left > 0 && lived < time.Second:

@@ -255,10 +255,7 @@ func (c *Core) unblock() {
 		if u.Cap.Kind != hold.CapStop || len(u.Cap.Gone) == 0 {
 			continue
 		}
-		left := slices.DeleteFunc(slices.Clone(u.Cap.Gone), func(l object.Life) bool {
-			o := c.Objects.Get(l.Key)
-			return c.Sources[sourceOf[l.Key.Kind]].State != object.Starting && (o == nil || o.Life.Incarnation != l.Incarnation)
-		})
+		left := slices.DeleteFunc(slices.Clone(u.Cap.Gone), c.vanished)
 		if len(left) == len(u.Cap.Gone) {
 			continue
 		}
@@ -268,6 +265,12 @@ func (c *Core) unblock() {
 		}
 		u.dirty = true
 	}
+}
+
+// vanished tells whether that life of an object is known to be over.
+func (c *Core) vanished(l object.Life) bool {
+	o := c.Objects.Get(l.Key)
+	return c.Sources[sourceOf[l.Key.Kind]].State != object.Starting && (o == nil || o.Life.Incarnation != l.Incarnation)
 }
 
 // holdDeadlines ends the phases that are over.

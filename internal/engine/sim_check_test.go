@@ -110,7 +110,7 @@ func (w *world) checkQuiet() {
 		}
 	}
 	for _, wt := range c.Waits {
-		if wt.Verb != VerbWait && wt.Deadline == 0 && wt.ID > 0 && !w.retries(wt.Service) && w.procs[wt.Service] == nil {
+		if wt.Verb != VerbWait && wt.Verb != VerbRequire && wt.Deadline == 0 {
 			w.bad("call %d waits for ever: %+v", wt.ID, wt)
 		}
 	}

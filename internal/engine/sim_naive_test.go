@@ -129,6 +129,9 @@ func (n *naive) take(now time.Duration, in *Input) {
 	case in.Call != nil:
 		n.call(in.Call)
 	case in.Hangup != 0:
+		if c := n.pending[in.Hangup]; c != nil && c.Peer.Service != "" {
+			delete(n.pending, in.Hangup) // only the wait ends
+		}
 		n.undo(in.Hangup)
 	case in.Gone != nil:
 		for s := range n.persons {
@@ -288,7 +291,7 @@ func (n *naive) call(c *Call) {
 		delete(n.until, s)
 		n.caps[s] = string(c.Verb)
 		for k := range n.holds {
-			if k.service == s && c.Verb == VerbStop {
+			if k.service == s && c.Verb == VerbStop && (n.links[k.link] != nil || n.state["link"] == object.Starting) {
 				n.hold(n.until, s, k.link)
 			}
 		}
@@ -473,7 +476,7 @@ func (n *naive) dropInner(w *world) {
 			switch {
 			case p != nil && p.Machine.State != service.Rest:
 				w.bad("the hold of %s on %s ended while it was %v", by, s, p.Machine.State)
-			case p != nil && n.want(by, w.core, nil) == hold.Keep:
+			case p != nil && n.want(by, w.core, nil) == hold.Keep && p.Machine.Why != service.Failed:
 				w.bad("the hold of %s on %s ended while it was to be kept", by, s)
 			}
 			delete(holders, by)

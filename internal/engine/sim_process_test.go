@@ -57,6 +57,9 @@ func (w *world) live(s string, p *proc) {
 			w.left[s] = l
 		}
 	}
+	if !w.benign && w.r.IntN(40) == 0 { // says READY whatever it is
+		w.after(time.Duration(w.r.IntN(3000))*time.Millisecond, func() { w.sayReady(s, p) })
+	}
 	ms := func(n int) time.Duration { return time.Duration(w.r.IntN(n)) * time.Millisecond }
 	switch {
 	case p.command == service.CommandPre && w.shape.inner[s] != "":
@@ -92,9 +95,6 @@ func (w *world) live(s string, p *proc) {
 }
 
 func (w *world) sayReady(s string, p *proc) {
-	if !p.alive {
-		return
-	}
 	p.said = true
 	if w.alive {
 		w.post(processEvent(s, service.Event{Kind: service.SaidReady, Attempt: p.attempt}), w.now+w.delay()*4)
@@ -122,6 +122,9 @@ func (w *world) exit(s string, p *proc, ok bool) {
 	}
 	if p.call != 0 {
 		w.post(Input{Hangup: p.call}, w.now)
+	}
+	if w.left[s] == nil && w.r.IntN(4) == 0 { // the tree is seen to be empty before the exit is told
+		w.post(processEvent(s, service.Event{Kind: service.Empty, Attempt: p.attempt}), w.now)
 	}
 	x := service.Exit{}
 	if !ok {

@@ -159,7 +159,7 @@ func inventService(r *rand.Rand, sh *shape, name string, e *[3][]string) *servic
 
 func newWorld(seed uint64) *world {
 	r := rand.New(rand.NewPCG(seed, 7))
-	w := &world{r: r, alive: true, epoch: 1, disk: map[string][]byte{}, backlog: map[string][]Effect{}, busy: map[string]bool{},
+	w := &world{r: r, alive: true, epoch: 1, disk: map[string][]byte{}, backlog: map[string][]Effect{}, busy: map[string]bool{}, hung: map[string]bool{},
 		starts: map[string]int{}, procs: map[string]*proc{}, left: map[string]*leftover{}, lossy: map[string]bool{},
 		calls: map[int64]*Call{}, clients: map[Client]bool{}, now: time.Hour}
 	w.shape, w.conf = invent(r)
@@ -275,7 +275,7 @@ func (w *world) ask() {
 		call.As = "x"
 	}
 	if v == VerbHold {
-		call.Peer.Client = Client{Pid: 5000 + w.r.IntN(50), Started: uint64(w.lastID)}
+		call.Peer.Client = Client{Pid: 5000 + int(w.lastID), Started: uint64(w.lastID)}
 		w.clients[call.Peer.Client] = true
 	}
 	w.calls[call.ID] = call

@@ -42,9 +42,8 @@ type world struct {
 	global  []byte
 	backlog map[string][]Effect // by service: what its executor has to do
 	busy    map[string]bool
-	replies []Effect // wait for the saves before them
-	order   int      // of effects
-	orders  map[*byte]int
+	hung    map[string]bool // in a clone that does not return
+	replies []Effect        // wait for the saves before them
 
 	procs map[string]*proc
 	left  map[string]*leftover
@@ -193,7 +192,6 @@ func (w *world) step() {
 		if e.Kind != EffectLog && e.Kind != EffectSave {
 			w.t("  fx %s", describeEffect(&e))
 		}
-		w.order++
 		switch e.Kind {
 		case EffectReply:
 			w.replies = append(w.replies, e)
@@ -223,6 +221,10 @@ func (w *world) step() {
 // spawn that it finds not begun is dropped.
 func (w *world) enqueue(e Effect) {
 	s := e.Service
+	if e.Kind == EffectKill && w.hung[s] { // overtakes the clone, and finds nothing yet
+		w.after(w.delay(), w.mine(func() { w.signal(s, e) }))
+		return
+	}
 	if e.Kind == EffectKill {
 		at := slices.IndexFunc(w.backlog[s], func(q Effect) bool { return q.Kind == EffectSpawn })
 		if at >= 0 && w.r.IntN(2) == 0 {
@@ -276,8 +278,13 @@ func (w *world) execute(s string) {
 	}
 	e := w.backlog[s][0]
 	if e.Kind == EffectSpawn && !w.benign && w.r.IntN(120) == 0 { // clone or exec hangs
-		w.busy[s] = true
-		w.after(time.Duration(w.r.IntN(50_000))*time.Millisecond, w.mine(func() { w.execute(s) }))
+		w.backlog[s] = w.backlog[s][1:]
+		w.busy[s], w.hung[s] = true, true
+		w.after(time.Duration(w.r.IntN(50_000))*time.Millisecond, w.mine(func() {
+			w.busy[s], w.hung[s] = false, false
+			w.spawn(s, e)
+			w.pump(s)
+		}))
 		return
 	}
 	w.backlog[s] = w.backlog[s][1:]
@@ -314,7 +321,7 @@ func (w *world) die() {
 	w.alive = false
 	w.epoch++
 	w.inbox, w.replies = nil, nil
-	w.backlog, w.busy = map[string][]Effect{}, map[string]bool{}
+	w.backlog, w.busy, w.hung = map[string][]Effect{}, map[string]bool{}, map[string]bool{}
 	w.after(time.Duration(w.r.IntN(400))*time.Millisecond, w.birth)
 }
 
