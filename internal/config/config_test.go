@@ -323,7 +323,7 @@ func TestShippedRules(t *testing.T) {
 func TestReads(t *testing.T) {
 	c, problems := Load(input(
 		[]Source{dir("/r", map[string]string{"a.toml": "[[rule]]\nname='a'\nobject='device'\nmatch={'ATTR{a}'='1'}\nrequire=['fw']"})},
-		[]Source{dir("/s", map[string]string{"fw.toml": "exec_start=['{ATTRS{b}}', '{default4}']\ngate=[{object='device',match={'ATTR{c}'='{ssid}'}}]\nenv={X='{ATTR{d}}'}"})},
+		[]Source{dir("/s", map[string]string{"fw.toml": "exec_start=['{ATTRS{b}}', '{default4}']\ngate=[{object='device',match={'ATTR{c}'='x'}}]\nenv={X='{ATTR{d}}{ssid}'}"})},
 	))
 	if len(problems) > 0 {
 		t.Fatal(lines(problems))

@@ -55,7 +55,8 @@ func TestMistakes(t *testing.T) {
 				}
 			}
 			if changed && *update {
-				if err := os.WriteFile(name, joinParts(parts), 0o644); err != nil {
+				comment, _, _ := strings.Cut(string(text), "-- ")
+				if err := os.WriteFile(name, append([]byte(comment), joinParts(parts)...), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -12,8 +12,7 @@ import (
 
 // Condition reads a condition on objects of a kind, and notes words that there
 // are not and values that they never have. subject is the kind whose words
-// {word} in a pattern means; empty where there is no other object, any where it
-// is not known which.
+// {word} in a pattern means; empty where there is no other object.
 func Condition(kind object.Kind, subject object.Kind, t *toml.Table, p *toml.Problems) match.Cond {
 	cond := match.FromTable(t, p)
 	c := checker{kind, subject, p}
@@ -21,8 +20,13 @@ func Condition(kind object.Kind, subject object.Kind, t *toml.Table, p *toml.Pro
 	return cond
 }
 
-// AnyKind stands for a subject of whichever kind.
-const AnyKind object.Kind = "any"
+// Subjects that are no objects.
+const (
+	// Template is the subject of a template's gates; its one word is instance.
+	Template object.Kind = "template"
+	// unsure is the subject of a rule that does not say its kind.
+	unsure object.Kind = "unsure"
+)
 
 type checker struct {
 	kind, subject object.Kind
@@ -90,10 +94,11 @@ func (c checker) refs(name string, v *toml.Value) {
 	for _, ref := range match.Refs(v.Text) {
 		switch c.subject {
 		case "":
-			c.problems.Errorf(v.Pos, "%s: {%s} would be a word of this very object: only while, unless and gate can refer to another", name, ref)
-		case AnyKind:
-			if !IsWord(ref) {
-				c.problems.Errorf(v.Pos, "%s: no object has a word %q", name, ref)
+			c.problems.Errorf(v.Pos, "%s: {%s}: only while, unless and the gates of a template know words of another object (for the brace itself write {{)", name, ref)
+		case unsure:
+		case Template:
+			if ref != "instance" {
+				c.problems.Errorf(v.Pos, "%s: a gate knows no word but {instance}, not {%s}", name, ref)
 			}
 		default:
 			if _, wrong := lookup(c.subject, ref); wrong != "" {

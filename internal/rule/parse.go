@@ -46,7 +46,7 @@ func parseRule(t *toml.Table, damping *Damping, p *toml.Problems) Rule {
 	r.Object = KindOf(d)
 	subject := r.Object
 	if subject == "" {
-		subject = AnyKind
+		subject = unsure
 	}
 	if m := d.Sub("match"); m != nil {
 		if r.Object != "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"hotsvc/internal/match"
 	"hotsvc/internal/object"
@@ -69,6 +70,8 @@ func CheckRequire(name string, kind object.Kind) string {
 		return fmt.Sprintf("%q: which instance? Write %q", name, name+usual)
 	case isInstance && inst == "":
 		return fmt.Sprintf("%q: which instance?", name)
+	case strings.ContainsFunc(inst, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Sprintf("%q: an instance name is printable text", name)
 	case len(name) > MaxName:
 		return fmt.Sprintf("%q is longer than %d bytes", name, MaxName)
 	}

@@ -60,6 +60,29 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// A match may be a table of its own; the answer is the same.
+func TestHeaderForm(t *testing.T) {
+	r := parse(t, `
+[[rule]]
+name = "x"
+object = "link"
+require = ["a"]
+[rule.match]
+type = "ether"
+[[rule.unless]]
+object = "link"
+match.master = "{name}"
+[[rule]]
+name = "y"
+object = "clock"
+match.synchronized = true
+require = ["a"]
+`)
+	if len(r) != 2 || r[0].Match.String() != `{ type = "ether" }` || r[0].Unless[0].Match.String() != `{ master = "{name}" }` || r[1].Match.String() != "{ synchronized = true }" {
+		t.Error(r)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	for kind, gone := range map[string]time.Duration{"device": 100 * time.Millisecond, "link": 0, "mount": 0} {
 		r := one(t, kind, "{}")

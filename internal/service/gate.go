@@ -12,11 +12,15 @@ import (
 
 // gates reads gate and system_dependencies.
 func (d *decoder) gates(mounts []string) {
+	var subject object.Kind
+	if IsTemplate(d.def.Name) {
+		subject = rule.Template
+	}
 	for _, t := range d.Subs("gate") {
 		sub := toml.Decode(t, "a gate", d.Problems)
 		g := Gate{Object: rule.KindOf(sub)}
 		if m := sub.Sub("match"); m != nil && g.Object != "" {
-			g.Match = rule.Condition(g.Object, rule.AnyKind, m, d.Problems)
+			g.Match = rule.Condition(g.Object, subject, m, d.Problems)
 			if len(m.Keys) == 0 && !m.Broken {
 				d.Problems.Warnf(m.Pos, "match = {} is true of every %s there is", g.Object)
 			}

@@ -137,10 +137,10 @@ func ofInstance(names []string, instance string) []string {
 func (d *Definition) Words() []string {
 	var all []string
 	for i := range d.Policy.Gates {
-		all = append(append(all, d.Policy.Gates[i].Match.Words()...), d.Policy.Gates[i].Match.Refs()...)
+		all = append(all, d.Policy.Gates[i].Match.Words()...)
 	}
 	e := &d.Exec
-	texts := slices.Concat(e.Start, e.Pre, e.Stop, e.Post, e.Check, e.EnvFile, []string{e.Cwd})
+	texts := slices.Concat(e.Start, e.Pre, e.Stop, e.Post, e.Check, []string{e.Cwd})
 	for _, v := range e.Env {
 		texts = append(texts, v.Value)
 	}

@@ -28,7 +28,7 @@ reload_signal = "HUP"
 needs = ["fw"]
 wants = ["log@{instance}"]
 after = ["supplicant@{instance}"]
-gate = [{ object = "link", match = { name = "{name}" }, once = true, absent = true, linger = "1s" }]
+gate = [{ object = "link", match = { name = "{instance}" }, once = true, absent = true, linger = "1s" }]
 system_dependencies = ["TIME", "MOUNTS"]
 user = "nobody"
 group = "nogroup"

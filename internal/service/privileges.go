@@ -43,22 +43,28 @@ func (d *decoder) privileges() {
 	d.limits()
 	d.env()
 	d.Texts("env_file", &e.EnvFile)
-	d.absolute("env_file", e.EnvFile...)
-	if d.Text("cwd", &e.Cwd); e.Cwd != "" {
-		d.absolute("cwd", e.Cwd)
+	for i, f := range e.EnvFile {
+		if !path.IsAbs(f) {
+			d.Problems.Errorf(d.Table.Get("env_file").Value.List[i].Pos, "env_file: %s is no absolute path", toml.Quote(f))
+		}
 	}
+	d.cwd()
 	d.capabilities()
 	d.Bool("no_new_privileges", &e.NoNewPrivs)
 	d.OneOf("log", &e.Log, "file", "none")
 }
 
-func (d *decoder) absolute(key string, paths ...string) {
-	for _, p := range paths {
-		if !path.IsAbs(p) && !strings.HasPrefix(p, "{") {
-			d.Problems.Errorf(d.Table.Get(key).Value.Pos, "%s: %s is no absolute path", key, toml.Quote(p))
-		} else if wrong := d.checkWords(p); wrong != "" {
-			d.Problems.Errorf(d.Table.Get(key).Value.Pos, "%s: %s", key, wrong)
-		}
+// cwd may begin with a word: {target} of a mount is a directory.
+func (d *decoder) cwd() {
+	cwd := &d.def.Exec.Cwd
+	if d.Text("cwd", cwd); *cwd == "" {
+		return
+	}
+	pos := d.Table.Get("cwd").Value.Pos
+	if !path.IsAbs(*cwd) && !strings.HasPrefix(*cwd, "{") {
+		d.Problems.Errorf(pos, "cwd: %s is no absolute path", toml.Quote(*cwd))
+	} else if wrong := d.checkWords(*cwd); wrong != "" {
+		d.Problems.Errorf(pos, "cwd: %s", wrong)
 	}
 }
 
