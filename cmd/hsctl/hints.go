@@ -25,7 +25,6 @@ var hints = []hint{
 	{"cat", "hsctl status {} names its definition"},
 	{"up", "it is hsctl start {}"},
 	{"down", "it is hsctl stop {}"},
-	{"exit", "a daemon stops with its services on SIGTERM, and without them on SIGUSR1"},
 }
 
 // command is a verb that only answers with the hint.

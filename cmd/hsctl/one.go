@@ -134,7 +134,10 @@ func (a *app) exitLine(e *status.Exit) string {
 }
 
 func (a *app) blockedLine(b *status.Blocked) string {
-	line := b.Kind + " by " + b.By + " since " + a.when(b.Since)
+	line := b.Kind + " by " + b.By
+	if !b.Since.IsZero() {
+		line += " since " + a.when(b.Since)
+	}
 	if len(b.UntilGone) > 0 {
 		line += ", until gone: " + list(b.UntilGone)
 	}
@@ -159,13 +162,13 @@ func (a *app) holdLine(h *status.Hold) string {
 	}
 	fmt.Fprintf(&b, " for %s", a.ago(h.Since))
 	if h.LingerUntil != nil {
-		b.WriteString(", lost, lingers until " + a.when(*h.LingerUntil))
+		b.WriteString(", lost, lingers " + a.left(*h.LingerUntil) + " more")
 	}
 	if h.Settling != nil {
-		b.WriteString(", settling until " + a.when(*h.Settling))
+		b.WriteString(", settles in " + a.left(*h.Settling))
 	}
 	if h.Suppressed != nil {
-		b.WriteString(", suppressed until " + a.when(*h.Suppressed))
+		b.WriteString(", flapped, suppressed " + a.left(*h.Suppressed) + " more")
 	}
 	if h.Provisional {
 		b.WriteString(", remembered: not yet seen again")

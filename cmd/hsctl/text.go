@@ -50,10 +50,15 @@ func clean(s string) string {
 		return s
 	}
 	var b strings.Builder
-	for _, r := range s {
-		if unprintable(r) {
+	for i, size := 0, 0; i < len(s); i += size {
+		var r rune
+		r, size = utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case unprintable(r):
 			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		} else {
+		default:
 			b.WriteRune(r)
 		}
 	}
@@ -150,12 +155,18 @@ func short(d time.Duration) string {
 
 // when is a moment with its distance: "2026-11-20 10:31:02 (2m ago)".
 func (a *app) when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
 	stamp := t.Local().Format("2006-01-02 15:04:05")
-	if d := t.Sub(a.now()); d > 0 {
-		return stamp + " (in " + short(d+time.Second-1) + ")"
+	if t.After(a.now()) {
+		return stamp + " (in " + a.left(t) + ")"
 	}
 	return stamp + " (" + a.ago(t) + " ago)"
 }
+
+// left is how long it is until then.
+func (a *app) left(t time.Time) string { return short(t.Sub(a.now()) + time.Second - 1) }
 
 // list is names as a sentence has them.
 func list(names []string) string { return strings.Join(names, ", ") }

@@ -61,8 +61,17 @@ func (a *app) why(name string, not bool) error {
 
 func (a *app) printWhy(w *status.Why) {
 	fmt.Fprintf(a.out, "%s is %s\n", a.paint(bold, clean(w.Service)), a.paint(stateColour(w.State), w.State))
-	for i, s := range w.Chain {
-		fmt.Fprintf(a.out, "%s%s: %s\n", strings.Repeat("  ", i+1), a.paint(dim, s.What), clean(s.Text))
+	base, depth, before := 1, 0, ""
+	for _, s := range w.Chain {
+		depth++
+		switch {
+		case s.What == "need": // what follows says why the other is wanted
+			base, depth = 2, 1
+		case s.What == "event", s.What == "hold" && before != "rule":
+			depth = base
+		}
+		before = s.What
+		fmt.Fprintf(a.out, "%s%s: %s\n", strings.Repeat("  ", depth), a.paint(dim, s.What), clean(s.Text))
 	}
 	if w.Unmet != nil {
 		fmt.Fprintf(a.out, "  because %s\n", clean(*w.Unmet))
