@@ -41,8 +41,8 @@ type Supervisor struct {
 }
 
 // New makes a supervisor. On Linux it owns the run directory from here on (see
-// Lock), and sets the umask of the whole process to 022, which is what services
-// get.
+// Lock). It sets the umask of the whole process to 022, which is what services
+// get, and every open descriptor to close on exec.
 func New(cfg Config) (*Supervisor, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
