@@ -154,7 +154,8 @@ type Core struct {
 	crossed   map[object.Kind][]int // rules that look at other objects of a kind
 	ancestors bool                  // some rule reads ATTRS{…}
 	scratch   []int
-	global    bool // the global record is to be saved
+	runs      map[runFor]*Unit // who runs for what; nil: to be looked up
+	global    bool             // the global record is to be saved
 }
 
 // New makes a core with its first configuration. It knows nothing of the system

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"hotsvc/internal/hold"
+	"hotsvc/internal/object"
 	"hotsvc/internal/service"
 )
 
@@ -21,6 +22,7 @@ import (
 
 // plan compares want with the machines and fires what is to be done.
 func (c *Core) plan() {
+	defer func() { c.runs = nil }()
 	c.want()
 	for round := 0; ; round++ {
 		if round > 4*len(c.order)+8 {
@@ -40,6 +42,7 @@ func (c *Core) plan() {
 
 // judge says of each unit whether it has to rest and whether it may yet come up.
 func (c *Core) judge() {
+	c.runs = nil
 	for _, u := range c.order {
 		m := &u.Machine
 		u.must = u.want == hold.Down || u.want == hold.Up && u.stale()
@@ -47,6 +50,10 @@ func (c *Core) judge() {
 		for _, t := range u.needs {
 			u.must = u.must || t.must || t.Machine.State != service.Up
 			u.pending = u.pending && (t.Machine.State == service.Up || t.pending)
+		}
+		if u.pending && m.State == service.Rest {
+			twin := c.twin(u)
+			u.pending = twin == nil || twin.want != hold.Up // one that is held does not end by itself
 		}
 	}
 }
@@ -150,10 +157,8 @@ func (c *Core) obstacle(u *Unit) obstacle {
 			return obstacle{"after", t.Name}
 		}
 	}
-	if u.instance != "" {
-		if o := c.twin(u); o != nil {
-			return obstacle{"after", o.Name + ", which still runs for the same object"}
-		}
+	if o := c.twin(u); o != nil {
+		return obstacle{"after", o.Name + ", which still runs for the same object"}
 	}
 	return obstacle{}
 }
@@ -200,16 +205,27 @@ func (c *Core) unwanted(u *Unit) obstacle {
 // after a rename the old one has to end first, because two supplicants on one
 // interface break each other.
 func (c *Core) twin(u *Unit) *Unit {
-	key := u.primary().Life.Key
-	if key.ID == "" {
+	if u.instance == "" {
 		return nil
 	}
-	for _, o := range c.order {
-		if o != u && o.def == u.def && !o.Machine.AtRest() && o.Run.Key == key {
-			return o
+	if c.runs == nil {
+		c.runs = map[runFor]*Unit{}
+		for _, o := range c.order {
+			if !o.Machine.AtRest() && o.instance != "" && o.Run.Key.ID != "" {
+				c.runs[runFor{o.def, o.Run.Key}] = o
+			}
 		}
 	}
+	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != u {
+		return o
+	}
 	return nil
+}
+
+// runFor is a template at work for an object.
+type runFor struct {
+	def *service.Definition
+	key object.Key
 }
 
 // start begins a run: its Exec and its words are frozen now.
@@ -217,6 +233,9 @@ func (c *Core) start(u *Unit) {
 	u.Ran = u.Gen
 	u.Cover = hold.Covers(u.Holds)
 	c.freeze(u)
+	if c.runs != nil && u.instance != "" && u.Run.Key.ID != "" {
+		c.runs[runFor{u.def, u.Run.Key}] = u
+	}
 	c.fire(u, service.Event{Kind: service.Start})
 }
 

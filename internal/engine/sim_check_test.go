@@ -79,7 +79,7 @@ func (w *world) checkQuiet() {
 	}
 	for _, u := range c.order {
 		m := &u.Machine
-		if w.retries(u.Name) || u.instance != "" && c.twin(u) != nil && c.twin(u).want == hold.Up {
+		if w.retries(u.Name) || c.twin(u) != nil && c.twin(u).want == hold.Up {
 			continue // after a rename, somebody still holds the instance of the old name
 		}
 		needs := !slices.ContainsFunc(u.needs, func(t *Unit) bool { return t.Machine.State != service.Up })
