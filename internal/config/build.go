@@ -25,7 +25,7 @@ type builder struct {
 	services map[string]*service.Definition
 }
 
-func build(settings Settings, files []file, mounts []string, strict bool, problems []toml.Problem, notes []string) (*Config, []toml.Problem) {
+func build(settings Settings, files []file, mounts []string, strict bool, problems []toml.Problem, notes []note) (*Config, []toml.Problem) {
 	b := &builder{settings: settings, mounts: mounts, strict: strict, bad: map[string]bool{}}
 	b.problems.Add(problems...)
 	before := -1
@@ -43,9 +43,27 @@ func build(settings Settings, files []file, mounts []string, strict bool, proble
 		return nil, all
 	}
 	return &Config{
-		Rules: b.rules, Services: b.services, Problems: all, Notes: notes, Settings: settings,
+		Rules: b.rules, Services: b.services, Problems: all, Notes: b.notes(notes), Settings: settings,
 		files: b.effective(files), mounts: mounts,
 	}, all
+}
+
+// notes picks what matters with these rules.
+func (b *builder) notes(all []note) []string {
+	asked := map[string]bool{}
+	for i := range b.rules {
+		for _, name := range b.rules[i].Require {
+			template, _ := service.Split(name)
+			asked[template] = true
+		}
+	}
+	var texts []string
+	for _, n := range all {
+		if d := b.services[n.service]; d != nil && strings.HasPrefix(d.Pos.File, builtIn) && (!n.lack || asked[n.service]) {
+			texts = append(texts, n.service+": "+n.text)
+		}
+	}
+	return texts
 }
 
 // note takes problems in, once, and remembers the files to leave out.

@@ -223,7 +223,7 @@ func TestVariants(t *testing.T) {
 		argv0 string
 		notes []string
 	}{
-		{nil, "udhcpc", []string{"dhcp@: no program for it is installed; udhcpc would be one", "zeroconf@: no program for it is installed; avahi-autoipd would be one"}},
+		{nil, "udhcpc", []string{"dhcp@: no program for it is installed; udhcpc would be one"}},
 		{map[string]string{"udhcpc": "/sbin/udhcpc", "dhclient": "/sbin/dhclient", "/etc/udhcpc/default.script": "x", "avahi-autoipd": "/b/a"}, "udhcpc",
 			[]string{"dhcp@: udhcpc found at /sbin/udhcpc", "zeroconf@: avahi-autoipd found at /b/a"}},
 		{map[string]string{"busybox": "/bin/busybox", "dhclient": "/sbin/dhclient", "avahi-autoipd": "/b/a"}, "dhclient",

@@ -99,7 +99,14 @@ type reader struct {
 	in       Input
 	files    []file // lower layers first
 	problems toml.Problems
-	notes    []string
+	notes    []note
+}
+
+// note is something for people to know about a service.
+type note struct {
+	service string
+	text    string
+	lack    bool // matters only if something asks for the service
 }
 
 func (r *reader) rules() {
@@ -108,12 +115,12 @@ func (r *reader) rules() {
 		found = r.dir(rulesKind, s) || found
 	}
 	if !found {
-		r.dir(rulesKind, Source{"built-in/rules", shippedrules.FS})
+		r.dir(rulesKind, Source{builtIn + "rules", shippedrules.FS})
 	}
 }
 
 func (r *reader) services() {
-	builtin := Source{"built-in/services", shippedservices.FS}
+	builtin := Source{builtIn + "services", shippedservices.FS}
 	r.dir(servicesKind, builtin)
 	r.variants(builtin)
 	for _, s := range r.in.Services {
@@ -137,26 +144,29 @@ func (r *reader) variants(s Source) {
 			}
 			done[v.Service] = true
 			r.read(servicesKind, s, v.File, v.Service)
-			name := strings.TrimSuffix(v.Service, suffix)
-			switch {
-			case where == "" && r.in.Find == nil:
-			case where == "":
-				r.note("%s: no program for it is installed; %s would be one", name, v.Program)
-			default:
-				r.note("%s: %s found at %s", name, v.Program, where)
-			}
-			if where != "" && v.Scripts != nil && !slices.ContainsFunc(v.Scripts, func(f string) bool { return find(f) != "" }) {
-				r.note("%s: %s finds no script at %s: it will set nothing up", name, v.Program, strings.Join(v.Scripts, " or "))
+			if r.in.Find != nil {
+				r.noteVariant(v, where)
 			}
 		}
 	}
 }
 
-func (r *reader) note(format string, args ...any) {
-	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+func (r *reader) noteVariant(v shippedservices.Variant, where string) {
+	name := strings.TrimSuffix(v.Service, suffix)
+	if where == "" {
+		r.notes = append(r.notes, note{name, fmt.Sprintf("no program for it is installed; %s would be one", v.Program), true})
+		return
+	}
+	r.notes = append(r.notes, note{name, fmt.Sprintf("%s found at %s", v.Program, where), false})
+	if v.Scripts != nil && !slices.ContainsFunc(v.Scripts, func(f string) bool { return r.in.Find(f) != "" }) {
+		r.notes = append(r.notes, note{name, fmt.Sprintf("%s finds no script at %s: it will set nothing up", v.Program, strings.Join(v.Scripts, " or ")), true})
+	}
 }
 
-const suffix = ".toml"
+const (
+	suffix  = ".toml"
+	builtIn = "built-in/" // where shipped files stand, to people
+)
 
 // dir reads every file of a directory that counts, and tells whether there is
 // such a directory.
@@ -175,7 +185,7 @@ func (r *reader) dir(kind string, s Source) bool {
 		case strings.HasPrefix(name, "."), strings.HasPrefix(name, "#"), strings.HasSuffix(name, "~"):
 		case strings.HasSuffix(name, suffix):
 			r.read(kind, s, name, name)
-		case kind == servicesKind && s.Name != "built-in/services" && isService(e):
+		case kind == servicesKind && !strings.HasPrefix(s.Name, builtIn) && isService(e):
 			later = append(later, name)
 		}
 	}

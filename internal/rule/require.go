@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -35,10 +36,13 @@ func requires(d *toml.Decoder, r *Rule) {
 	case len(k.Value.List) == 0 && !r.Claim && !d.Table.Broken:
 		d.Problems.Errorf(k.Value.Pos, "require = [] asks for nothing: name a service, or write claim = true to leave the object alone")
 	}
-	for _, v := range k.Value.List {
+	for i, v := range k.Value.List {
 		r.RequirePos = append(r.RequirePos, v.Pos)
 		if v.Kind != toml.Text {
 			continue // said before
+		}
+		if slices.Contains(r.Require[:min(i, len(r.Require))], v.Text) {
+			d.Problems.Errorf(v.Pos, "require: %q stands there twice", v.Text)
 		}
 		if wrong := CheckRequire(v.Text, r.Object); wrong != "" {
 			d.Problems.Errorf(v.Pos, "require: %s", wrong)
@@ -50,7 +54,7 @@ func requires(d *toml.Decoder, r *Rule) {
 // {word} of an object of that kind, or "". With kind "" words are not looked up.
 func CheckRequire(name string, kind object.Kind) string {
 	base, inst, isInstance := strings.Cut(name, "@")
-	usual := map[object.Kind]string{object.Link: "{name}", object.Device: "{KERNEL}", object.Mount: "{target}"}[kind]
+	usual := map[object.Kind]string{object.Link: "{name}", object.Device: "{KERNEL}"}[kind]
 	if alien := foreignWord.FindString(name); alien != "" && usual != "" {
 		guess := usual
 		if w := strings.Trim(alien, "$%{}"); alien[0] == '$' {
@@ -81,6 +85,9 @@ func CheckRequire(name string, kind object.Kind) string {
 	for _, word := range match.Refs(inst) {
 		if _, wrong := lookup(kind, word); wrong != "" {
 			return fmt.Sprintf("%q: %s", name, braced(wrong))
+		}
+		if word == "target" || word == "DEVPATH" {
+			return fmt.Sprintf("%q: %s has slashes, which no instance made of words may hold: write the name out", name, word)
 		}
 	}
 	return ""

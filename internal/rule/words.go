@@ -133,6 +133,11 @@ func lookup(kind object.Kind, name string) (w word, wrong string) {
 	case envWord.MatchString(name):
 		return word{}, fmt.Sprintf("write %s for udev's %s", envWord.FindStringSubmatch(name)[1], name)
 	}
+	// What another program calls one of this kind's words comes before what
+	// another kind calls its own.
+	if guess := aliases[kind][name]; guess != "" {
+		return word{}, fmt.Sprintf("%s has no word %q; did you mean %s?", article(kind), name, guess)
+	}
 	for _, other := range object.Kinds {
 		if _, ok := find(other, name); ok {
 			owner := string(other) + "s"
@@ -150,30 +155,28 @@ func lookup(kind object.Kind, name string) (w word, wrong string) {
 }
 
 // Names that other programs have for the same thing.
-var linkAliases = map[string]string{
-	"interface": "name", "iface": "name", "ifname": "name", "dev": "name", "device": "name",
-	"ifindex": "index", "address": "mac", "hwaddr": "mac", "macaddress": "mac", "bridge": "master",
-	"link": "carrier", "essid": "ssid", "wifi": "wireless", "wlan": "wireless",
-}
-
-var deviceAliases = map[string]string{
-	"name": "KERNEL", "dev": "DEVNAME", "node": "DEVNAME", "path": "DEVPATH", "class": "SUBSYSTEM",
-	"vendor": "ID_VENDOR_ID", "product": "ID_MODEL_ID", "model": "ID_MODEL_ID", "serial": "ID_SERIAL_SHORT",
-	"idVendor": "ATTR{idVendor}", "idProduct": "ATTR{idProduct}",
+var aliases = map[object.Kind]map[string]string{
+	object.Link: {
+		"interface": "name", "iface": "name", "ifname": "name", "dev": "name", "device": "name", "ifindex": "index",
+		"address": "mac", "hwaddr": "mac", "macaddress": "mac", "bridge": "master", "link": "carrier", "essid": "ssid",
+		"wifi": "wireless", "wlan": "wireless",
+	},
+	object.Device: {
+		"name": "KERNEL", "dev": "DEVNAME", "node": "DEVNAME", "path": "DEVPATH", "class": "SUBSYSTEM",
+		"vendor": "ID_VENDOR_ID", "product": "ID_MODEL_ID", "model": "ID_MODEL_ID", "serial": "ID_SERIAL_SHORT",
+		"idVendor": "ATTR{idVendor}", "idProduct": "ATTR{idProduct}",
+	},
+	object.Mount: {"path": "target", "dir": "target", "mountpoint": "target", "device": "source", "type": "fstype"},
+	object.Clock: {"synced": "synchronized", "sync": "synchronized", "ntp": "synchronized"},
 }
 
 // suggest guesses the word that somebody meant, or "".
 func suggest(kind object.Kind, name string) string {
+	if guess := aliases[kind][strings.ToLower(name)]; guess != "" {
+		return guess
+	}
 	var candidates []string
-	switch kind {
-	case object.Link:
-		if w := linkAliases[strings.ToLower(name)]; w != "" {
-			return w
-		}
-	case object.Device:
-		if w := deviceAliases[name]; w != "" {
-			return w
-		}
+	if kind == object.Device {
 		candidates = deviceWords
 	}
 	for _, w := range words(kind) {

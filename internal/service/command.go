@@ -37,6 +37,9 @@ func (d *decoder) command(key string, to *[]string) {
 		d.Problems.Errorf(k.Value.Pos, "%s names no program", key)
 		return
 	}
+	if strings.Contains(argv[0], "/") && !path.IsAbs(argv[0]) && !strings.HasPrefix(argv[0], "{") {
+		d.Problems.Errorf(k.Value.List[0].Pos, "%s: %s is neither an absolute path nor a name to look up in PATH", key, toml.Quote(argv[0]))
+	}
 	*to = argv
 	if !slices.Contains(shells, path.Base(argv[0])) {
 		for _, v := range k.Value.List {
@@ -52,6 +55,9 @@ func (d *decoder) command(key string, to *[]string) {
 		}
 	}
 	for _, v := range k.Value.List {
+		if strings.ContainsRune(v.Text, 0) {
+			d.Problems.Errorf(v.Pos, "%s: an argument cannot hold a zero byte", key)
+		}
 		if wrong := d.checkWords(v.Text); wrong != "" {
 			d.Problems.Errorf(v.Pos, "%s: %s", key, wrong)
 		}

@@ -132,10 +132,16 @@ func (d *decoder) readiness() {
 	case e.Ready != ReadyCheck && check != nil:
 		d.Problems.Errorf(check.Pos, `check is asked only with ready = "check"`)
 	}
-	if every := d.Table.Get("check_every"); every != nil && e.CheckEvery <= 0 {
-		d.Problems.Errorf(every.Value.Pos, "check_every must be more than nothing")
-	}
 	d.Time("start_timeout", &d.def.Policy.StartTimeout)
+	d.positive("exec_start_pre_timeout", d.def.Policy.PreTimeout)
+	d.positive("check_every", e.CheckEvery)
+	d.positive("start_timeout", d.def.Policy.StartTimeout)
+}
+
+func (d *decoder) positive(name string, t time.Duration) {
+	if k := d.Table.Get(name); k != nil && t <= 0 {
+		d.Problems.Errorf(k.Value.Pos, "%s must be more than nothing", name)
+	}
 }
 
 func (d *decoder) restarts() {
@@ -206,11 +212,14 @@ func (d *decoder) names(key string, to *[]string) {
 	if k == nil || k.Value.Kind != toml.List {
 		return
 	}
-	for _, v := range k.Value.List {
+	for i, v := range k.Value.List {
 		if v.Kind != toml.Text {
 			continue // said before
 		}
 		wrong := rule.CheckRequire(v.Text, "")
+		if slices.Contains((*to)[:min(i, len(*to))], v.Text) {
+			wrong = toml.Quote(v.Text) + " stands there twice"
+		}
 		if wrong == "" {
 			wrong = d.checkInstance(v.Text)
 		}
