@@ -120,12 +120,13 @@ func (w Words) with(name, value string) Words {
 }
 
 // Values returns a word of an object. ATTRS{x} is ATTR{x} of the nearest
-// ancestor, or the device itself, that has it. ok is false for unknown.
+// ancestor, or the device itself, that has it; of links the source says what it
+// is, since the ancestors are another source's. ok is false for unknown.
 func (s *Store) Values(o *Object, word string) (values []string, ok bool) {
-	if attr, isAttrs := strings.CutPrefix(word, "ATTRS{"); isAttrs {
+	v, present := o.Words[word]
+	if attr, isAttrs := strings.CutPrefix(word, "ATTRS{"); isAttrs && !present {
 		return s.inherited(o, "ATTR{"+attr)
 	}
-	v, present := o.Words[word]
 	return v, !present || v != nil
 }
 
