@@ -37,12 +37,17 @@ func (t *table) readDevice(l *link) {
 			l.beneath = found.Words
 		}
 	}
+	if len(t.tree.Attrs) > 0 && l.beneath == nil {
+		l.beneath = make(object.Words)
+	}
 	for _, name := range t.tree.Attrs {
 		if value, ok := t.tree.Attr(t.tree.Root+own, name); ok {
-			if l.beneath == nil {
-				l.beneath = make(object.Words)
-			}
 			l.beneath["ATTR{"+name+"}"] = t.texts.One(value)
+		}
+		// The engine cannot ask the ancestors: they are the device source's, of
+		// which a link's words must not wait.
+		if value, ok := t.tree.Inherited(own, name); ok {
+			l.beneath["ATTRS{"+name+"}"] = t.texts.One(value)
 		}
 	}
 }

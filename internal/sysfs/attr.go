@@ -47,6 +47,17 @@ func (t *Tree) Attr(dir, name string) (string, bool) {
 	return value, printable(value)
 }
 
+// Inherited reads an attribute at the nearest ancestor-or-self that has it, as
+// udev's ATTRS does.
+func (t *Tree) Inherited(devpath, name string) (string, bool) {
+	for p := devpath; len(p) > len("/devices/"); p = path.Dir(p) {
+		if value, ok := t.Attr(t.Root+p, name); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
 // inside tells whether each part of the path below dir is a real directory: a
 // link such as device/ or driver/ leads to another device.
 func inside(dir, below string) bool {
