@@ -29,6 +29,8 @@ type linux struct {
 	notify         *notifySocket
 	notifyErr      error
 
+	dirs sync.Mutex // one makes a service's directory while another removes it as empty
+
 	mu     sync.Mutex
 	lost   int // starts whose output went nowhere
 	logErr error
@@ -126,6 +128,8 @@ func (k *linux) fifo(t Tree) string {
 
 // MakeTree is mkdir, then the note of what is about to be started.
 func (k *linux) MakeTree(t Tree, c service.Command) error {
+	k.dirs.Lock()
+	defer k.dirs.Unlock()
 	if err := k.trees.make(t); err != nil {
 		return err
 	}
@@ -159,6 +163,8 @@ func (k *linux) TreeState(t Tree) (int, error)               { return k.trees.st
 func (k *linux) AwaitTree(t Tree, d time.Duration)           { k.trees.await(t, d) }
 
 func (k *linux) RemoveTree(t Tree) {
+	k.dirs.Lock()
+	defer k.dirs.Unlock()
 	k.trees.remove(t)
 	os.Remove(k.fifo(t))
 	os.Remove(k.note(t))
