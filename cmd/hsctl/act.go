@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -117,15 +118,16 @@ func (a *app) act(verb engine.Verb, p control.Params) error {
 	return nil
 }
 
+// doneLine says how a service is now, and what made it so.
 func doneLine(d status.Done) string {
-	text := d.Text
-	if text == "" {
-		text = d.State
+	text := d.State
+	if d.Text != "" && d.Text != d.State {
+		text = strings.TrimPrefix(text+", "+d.Text, ", ")
 	}
-	if d.Service == "" {
-		return clean(text)
+	if d.Service != "" {
+		text = d.Service + ": " + text
 	}
-	return clean(d.Service + ": " + text)
+	return clean(text)
 }
 
 // someServices and nothing check the number of arguments, in hsctl's words.

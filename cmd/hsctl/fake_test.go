@@ -24,7 +24,7 @@ import (
 // what is held is up at once. It knows the services of a directory by name.
 type fakeDaemon struct {
 	server *control.Server
-	stop   func()
+	end    func()
 
 	mu        sync.Mutex
 	services  map[string]*fakeService
@@ -50,7 +50,7 @@ var (
 )
 
 // startFake reads DIR/services/*.toml and listens on DIR/control.
-func startFake(dir string) (*fakeDaemon, error) {
+func startFake(dir string) (daemon, error) {
 	f := &fakeDaemon{services: map[string]*fakeService{}, templates: map[string]string{}}
 	files, err := filepath.Glob(filepath.Join(dir, "services", "*.toml"))
 	if err != nil {
@@ -88,7 +88,21 @@ func (f *fakeDaemon) serve(l *net.UnixListener) {
 		defer close(done)
 		f.server.Serve(ctx, l)
 	}()
-	f.stop = func() { cancel(); <-done; l.Close() }
+	f.end = func() { cancel(); <-done; l.Close() }
+}
+
+func (f *fakeDaemon) stop() { f.end() }
+
+// set makes the daemon lose what is posted, or its files be wrong.
+func (f *fakeDaemon) set(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch what {
+	case "deaf":
+		f.deaf = true
+	case "problem":
+		f.problems = []toml.Problem{{Pos: toml.Pos{File: "rules.d/50-wired.toml", Line: 4, Col: 1}, Text: `"requires": did you mean require?`}}
+	}
 }
 
 func (f *fakeDaemon) add(name, what string) *fakeService {
@@ -157,7 +171,7 @@ func (f *fakeDaemon) answer(c engine.Call) (r engine.Reply, later bool) {
 	for _, name := range c.Services {
 		s := f.find(name)
 		if s == nil {
-			return engine.Reply{Code: engine.CodeUnknown, Error: "there is no service " + name + ": hsctl status lists them"}, false
+			return engine.Reply{Code: engine.CodeUnknown, Error: "no service " + name + ": hsctl status lists what there is"}, false
 		}
 		if c.Verb == engine.VerbWhy {
 			return f.why(s), false

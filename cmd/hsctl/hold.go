@@ -39,7 +39,12 @@ the services do not come up in time, CMD is not run and nothing is held.`,
 			n := cmd.ArgsLenAtDash()
 			return a.hold(args[:n], args[n:])
 		},
-		ValidArgsFunction: a.completeServices,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if cmd.ArgsLenAtDash() >= 0 {
+				return nil, cobra.ShellCompDirectiveDefault // of the command the shell knows more
+			}
+			return a.completeServices(cmd, args, begun)
+		},
 	}
 }
 

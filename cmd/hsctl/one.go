@@ -55,7 +55,11 @@ func (a *app) printService(s *status.Service) {
 		p.put("last exit", a.exitLine(s.Exit))
 	}
 	if s.Restarts > 0 || s.Failures > 0 {
-		p.put("restarts", fmt.Sprintf("%d, %s in a row", s.Restarts, many(s.Failures, "failure")))
+		line := strconv.FormatInt(s.Restarts, 10)
+		if s.Failures > 0 {
+			line += ", " + many(s.Failures, "failure") + " in a row"
+		}
+		p.put("restarts", line)
 	}
 	if s.NextStart != nil {
 		p.put("next start", a.when(*s.NextStart))
@@ -118,17 +122,16 @@ func (a *app) printService(s *status.Service) {
 
 func (a *app) exitLine(e *status.Exit) string {
 	text := e.Text
-	switch {
-	case text != "":
-	case e.Signal != nil:
-		text = "killed by " + *e.Signal
-	case e.Code != nil:
-		text = "exit status " + strconv.Itoa(*e.Code)
-	default:
-		text = "status unknown"
-	}
-	if e.What != "" && e.What != "main" {
-		text = e.What + ": " + text
+	if text == "" {
+		text = e.What + ": "
+		switch {
+		case e.Signal != nil:
+			text += "killed by " + *e.Signal
+		case e.Code != nil:
+			text += "exit status " + strconv.Itoa(*e.Code)
+		default:
+			text += "status unknown"
+		}
 	}
 	return text + ", " + a.when(e.At)
 }

@@ -10,14 +10,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"hotsvc/internal/toml"
 )
 
 // The transcripts in testdata are txtar archives in the language of testscript,
-// of which the runner below knows what they use. Two commands are their own:
+// of which the runner below knows what they use. They run before a fake engine
+// and before the real one; the condition [core] holds for the latter. Two
+// commands are their own:
 //
-//	daemon [stop|deaf|hears|problem]   the daemon that hsctl asks
+//	daemon [stop|deaf|problem]         the daemon that hsctl asks
 //	code N CMD…                        like exec, with that exit status
 
 func TestMain(m *testing.M) {
@@ -27,12 +27,25 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// daemon is what a transcript's daemon command starts.
+type daemon interface {
+	set(what string)
+	stop()
+}
+
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	fake, _ := filepath.Glob("testdata/fake/*.txtar")
-	files = append(files, fake...)
-	if err != nil || len(files) == 0 {
-		t.Fatal("no transcripts", err)
+	t.Run("fake", func(t *testing.T) { transcripts(t, startFake, "testdata/*.txtar", "testdata/fake/*.txtar") })
+	t.Run("core", func(t *testing.T) { transcripts(t, startCore, "testdata/*.txtar") })
+}
+
+func transcripts(t *testing.T, start func(dir string) (daemon, error), patterns ...string) {
+	var files []string
+	for _, p := range patterns {
+		found, err := filepath.Glob(p)
+		if err != nil || len(found) == 0 {
+			t.Fatal("no transcripts ", p, err)
+		}
+		files = append(files, found...)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -49,7 +62,7 @@ func TestTranscripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &script{t: t, dir: t.TempDir(), background: map[string]*process{}}
+			s := &script{t: t, dir: t.TempDir(), launch: start, background: map[string]*process{}}
 			s.env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOTSVC_SOCKET=" + s.dir + "/control", "WORK=" + s.dir, "HOME=" + s.dir, "TZ=UTC", "GORACE=atexit_sleep_ms=0"}
 			defer s.end()
 			for i, line := range strings.Split(s.unpack(string(text)), "\n") {
@@ -66,7 +79,8 @@ type script struct {
 	env            []string
 	line           string
 	stdout, stderr string
-	daemon         *fakeDaemon
+	launch         func(dir string) (daemon, error)
+	daemon         daemon
 	background     map[string]*process
 }
 
@@ -147,6 +161,13 @@ func (s *script) do(args []string) {
 	s.t.Helper()
 	if len(args) == 0 {
 		return
+	}
+	switch args[0] {
+	case "[core]", "[!core]":
+		if _, core := s.daemon.(*coreDaemon); core != (args[0] == "[core]") {
+			return
+		}
+		args = args[1:]
 	}
 	not := args[0] == "!"
 	if not {
@@ -241,7 +262,7 @@ func (s *script) control(args []string) {
 	}
 	switch what {
 	case "":
-		d, err := startFake(s.dir)
+		d, err := s.launch(s.dir)
 		if err != nil {
 			s.fail("%v", err)
 		}
@@ -249,14 +270,8 @@ func (s *script) control(args []string) {
 	case "stop":
 		s.daemon.stop()
 		s.daemon = nil
-	case "deaf", "hears":
-		s.daemon.mu.Lock()
-		s.daemon.deaf = what == "deaf"
-		s.daemon.mu.Unlock()
-	case "problem":
-		s.daemon.mu.Lock()
-		s.daemon.problems = []toml.Problem{{Pos: toml.Pos{File: "rules.d/50-wired.toml", Line: 4, Col: 1}, Text: `"requires": did you mean require?`}}
-		s.daemon.mu.Unlock()
+	default:
+		s.daemon.set(what)
 	}
 }
 

@@ -52,7 +52,7 @@ func (a *app) status(patterns []string) error {
 	}
 	if len(missing) > 0 {
 		return a.explain(missing, &control.Error{
-			Code: engine.CodeUnknown, Text: "there is no service " + list(missing) + ": hsctl status lists them"})
+			Code: engine.CodeUnknown, Text: "no service " + list(missing) + ": hsctl status lists what there is"})
 	}
 	return nil
 }

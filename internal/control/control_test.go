@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -286,5 +287,19 @@ func TestNoDaemon(t *testing.T) {
 		if codeOf(err) != engine.CodeDaemon {
 			t.Errorf("stale %v: %v", stale, err)
 		}
+	}
+}
+
+// Questions are bounded, answers are not: a thousand services are more than 1 MiB.
+func TestLongAnswer(t *testing.T) {
+	f, socket := serve(t, nil)
+	report := status.Report{Services: make([]status.Service, 3000)}
+	for i := range report.Services {
+		report.Services[i].Reason = strings.Repeat("because ", 100)
+	}
+	f.react = func(engine.Call) []engine.Reply { return []engine.Reply{{Value: report}} }
+	var got status.Report
+	if err := dial(t, socket).Call(t.Context(), engine.VerbStatus, Params{}, &got); err != nil || len(got.Services) != 3000 {
+		t.Errorf("%d services, %v", len(got.Services), err)
 	}
 }

@@ -31,7 +31,8 @@ type patience struct {
 // and not changed after.
 type Server struct {
 	// Post puts an input in the engine's inbox. It may block while the inbox
-	// is full; only the connection that posts waits then.
+	// is full, and only the connection that posts waits then; but it must
+	// return once the engine has ended, for Serve waits for every connection.
 	Post func(engine.Input)
 
 	// Reload reads the configuration and puts it in force, or returns what is
@@ -197,7 +198,7 @@ func (s *Server) log(line string) {
 // info is the answer of org.varlink.service.GetInfo.
 func (s *Server) info() response {
 	return response{Parameters: map[string]any{
-		"vendor": "hotsvc", "product": "hotsvc", "version": s.Version, "url": "https://varlink.org",
+		"vendor": "hotsvc", "product": "hotsvc", "version": s.Version, "url": "",
 		"interfaces": []string{serviceInterface, Interface},
 	}}
 }
