@@ -90,8 +90,8 @@ func (b *builder) parse(files []file) {
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(ruleFiles), cmp.Compare[string]) {
 		f := ruleFiles[name]
-		if b.bad[f.path] || strings.TrimSpace(string(f.data)) == "" {
-			continue // left out, or empty: a mask
+		if strings.TrimSpace(string(f.data)) == "" {
+			continue // a mask
 		}
 		rules, problems := rule.Parse(f.path, f.data, b.settings.Damping)
 		if b.note(problems); !b.bad[f.path] || b.strict {

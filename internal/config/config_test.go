@@ -82,6 +82,11 @@ func TestLayers(t *testing.T) {
 	if c.Services["fw"].Exec.Start[0] != "etc" || !c.Services["log"].Masked || c.Service("dhcp@wan0").Exec.Start[0] != "mine" || c.Service("none") != nil {
 		t.Error("the wrong layer counts")
 	}
+	for _, over := range []string{"['usr']", "b-usr", "'c'", "['log']"} {
+		if bytes.Contains(c.Archive(), []byte(over)) {
+			t.Errorf("the archive holds %s, which a later layer overrides", over)
+		}
+	}
 }
 
 func TestBuiltInRules(t *testing.T) {

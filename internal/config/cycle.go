@@ -10,21 +10,16 @@ import (
 
 // cycles reports every reference that closes a circle of needs and after.
 //
-// Templates are followed per instance: any@ stands for whichever instance, under
-// the instance name {instance}, and instances that somebody names are followed
-// by that name. So dhcp@ after supplicant@{instance} is no circle, and port@
-// after port@eth0 is one, of port@eth0.
+// Templates are followed per instance: an empty one, which nobody can name, stands
+// for whichever, and those that somebody names are followed by that name. So
+// dhcp@ after supplicant@{instance} is no circle, and port@ after port@eth0 is
+// one, of port@eth0.
 func (b *builder) cycles(p *toml.Problems) {
 	w := walk{services: b.services, done: map[string]bool{}, problems: p}
 	for _, name := range sortedNames(b.services) {
-		if service.IsTemplate(name) {
-			name += anyInstance
-		}
 		w.visit(name)
 	}
 }
-
-const anyInstance = "{instance}"
 
 // maxRepeat bounds how often one template may stand in a chain: names that grow
 // with every step, a@x after a@xx, would never come round.
@@ -52,7 +47,7 @@ func (w *walk) visit(name string) {
 		if ref.Key == "wants" || slices.Contains(w.reported, ref.Pos) {
 			continue
 		}
-		next := strings.ReplaceAll(ref.Name, anyInstance, instance)
+		next := strings.ReplaceAll(ref.Name, "{instance}", instance)
 		if at := slices.Index(w.chain, next); at >= 0 {
 			w.report(ref, "closes a circle", append(slices.Clone(w.chain[at:]), next))
 		} else if w.repeats(next) >= maxRepeat {
@@ -77,8 +72,5 @@ func (w *walk) repeats(name string) (n int) {
 
 func (w *walk) report(ref service.Ref, what string, circle []string) {
 	w.reported = append(w.reported, ref.Pos)
-	for i, name := range circle {
-		circle[i] = strings.ReplaceAll(name, anyInstance, "")
-	}
 	w.problems.Errorf(ref.Pos, "%s: %s %s: %s", ref.Key, toml.Quote(ref.Name), what, strings.Join(circle, " → "))
 }

@@ -85,6 +85,7 @@ func TestEval(t *testing.T) {
 		{`{ odd = "{{name}" }`, Yes},
 		{`{ utf8 = "gr??e" }`, Yes},
 		{`{ utf8 = "gr[ä-ü]ße" }`, Yes},
+		{`{ utf8 = "gr*[!ß]e" }`, No}, // a class takes whole characters
 		{`{ empty = "" }`, Yes},
 		{`{ empty = "*" }`, Yes},
 		{`{ empty = "?" }`, No},
@@ -188,16 +189,16 @@ func TestCanonical(t *testing.T) {
 }
 
 func TestQuestions(t *testing.T) {
-	c := Must(`{ name = ["wan0", "wan1", "!x"], type = "e*", running = true, master = false, any = [{ kind = "veth", name = "{name}" }], not = { up = true } }`)
-	equal(t, c.Words(), "kind", "master", "name", "running", "type", "up")
+	c := Must(`{ altname = ["x", "e*"], name = ["wan0", "wan1", "!x"], type = "e*", running = true, master = false, any = [{ kind = "veth", name = "{name}" }], not = { up = true } }`)
+	equal(t, c.Words(), "altname", "kind", "master", "name", "running", "type", "up")
 	equal(t, c.Refs(), "name")
 	equal(t, c.Literals("name"), "wan0", "wan1")
 	equal(t, c.Literals("running"), "true")
-	for _, w := range []string{"type", "master", "kind", "up", "other"} {
+	for _, w := range []string{"altname", "type", "master", "kind", "up", "other"} {
 		equal(t, c.Literals(w))
 	}
 	rest := c.Without(func(w string) bool { return w == "up" || w == "kind" })
-	equal(t, rest.Words(), "master", "name", "running", "type")
+	equal(t, rest.Words(), "altname", "master", "name", "running", "type")
 
 	is := Is("target", `/a*{b}\`)
 	if is.Eval(words{"target": {`/a*{b}\`}}, nil) != Yes || is.Eval(words{"target": {`/ax{b}\`}}, nil) != No {

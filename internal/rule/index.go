@@ -3,6 +3,7 @@ package rule
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"hotsvc/internal/match"
 	"hotsvc/internal/object"
@@ -60,10 +61,9 @@ func (k *kindIndex) file(i int, c *match.Cond) {
 	words := c.Words()
 	slices.SortStableFunc(words, func(a, b string) int { return cmp.Compare(sharpness(a), sharpness(b)) })
 	for _, word := range words {
-		// ATTRS{x} is not a word of the object itself.
 		values := c.Literals(word)
-		if _, isAttr := attrName(word); len(values) == 0 || isAttr {
-			continue
+		if len(values) == 0 || strings.HasPrefix(word, "ATTRS{") {
+			continue // ATTRS{x} may be a word of an ancestor
 		}
 		at := slices.IndexFunc(k.words, func(w wordIndex) bool { return w.word == word })
 		if at < 0 {

@@ -57,6 +57,7 @@ func TestParse(t *testing.T) {
 		{"a = \nb = 2\nc = ?\n[d]\ne = 1", `b@2:1="2"@2:5 d@4:1={e@5:1="1"@5:5}@4:1`, "f:1:5: a value is missing\nf:3:5: text stands in quotes: write \"?\""},
 		{"[a\nb = 2\n[c]\nd = 3", `c@3:1={d@4:1="3"@4:5}@3:1`, "f:1:3: expected ']' to close table name"},
 		{"a = [1,\nb = 2\n[c]\nd = 3", `c@3:1={d@4:1="3"@4:5}@3:1`, `f:2:1: unexpected character U+0062 'b' at start of value`},
+		{"a = [\n?,\nb = 2,\n]\n[c]\nd = 3", `c@5:1={d@6:1="3"@6:5}@5:1`, `f:2:1: unexpected character U+003F '?' at start of value`},
 		{"a = \"x\nb = 2", `b@2:1="2"@2:5`, `f:1:7: basic strings cannot have new lines`},
 		{"a = 1 2\nb = 3", `b@2:1="3"@2:5`, `f:1:7: expected newline but got U+0032 '2'`},
 		{"a = 5s", "", `f:1:5: a time stands in quotes: write "5s"`},
