@@ -16,19 +16,13 @@ type Input struct {
 	Call    *Call          // somebody asks
 	Hangup  int64          // the caller of that call is gone: its wait ends
 	Gone    *Client        // a client process that held services is gone
-	Config  *NewConfig     // a checked configuration is to be in force
+	Config  *config.Config // a checked configuration is to be in force
 }
 
 // ProcessEvent is an event of one service's attempt.
 type ProcessEvent struct {
 	Service string
 	service.Event
-}
-
-// NewConfig puts a configuration in force; CallID, if not 0, is answered.
-type NewConfig struct {
-	Config *config.Config
-	CallID int64
 }
 
 // Client is a process that holds services; pids are reused, start times are not.

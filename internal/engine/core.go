@@ -215,10 +215,7 @@ func (c *Core) take(in *Input) {
 	case in.Gone != nil:
 		c.clientGone(*in.Gone)
 	case in.Config != nil:
-		c.configure(in.Config.Config)
-		if in.Config.CallID != 0 {
-			c.answer(in.Config.CallID, nil)
-		}
+		c.configure(in.Config)
 	}
 }
 

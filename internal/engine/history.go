@@ -83,7 +83,7 @@ func (u *Unit) reason(c *Core, state string) string {
 	case stateStuck:
 		return "KILL had no effect for 5 s"
 	case stateStarting, stateUp:
-		return u.heldFor()
+		return c.heldFor(u)
 	case stateDown, stateStopping:
 		if u.want == hold.Up || u.want == hold.Keep {
 			return u.lastEnd()
@@ -96,7 +96,7 @@ func (u *Unit) reason(c *Core, state string) string {
 }
 
 // heldFor is what a running service runs for: its newest hold, or who needs it.
-func (u *Unit) heldFor() string {
+func (c *Core) heldFor(u *Unit) string {
 	var newest *hold.Hold
 	for i := range u.Holds {
 		if h := &u.Holds[i]; h.Phase == hold.Held && (newest == nil || h.Number > newest.Number) {
@@ -105,7 +105,11 @@ func (u *Unit) heldFor() string {
 	}
 	switch {
 	case newest != nil && newest.Life.Key.ID != "":
-		return fmt.Sprintf("%s: %s (%s)", newest.Holder, newest.Life.Key, newest.Cause)
+		label := newest.Life.Key.String()
+		if o := c.Objects.Get(newest.Life.Key); o != nil {
+			label = o.Label()
+		}
+		return fmt.Sprintf("%s: %s (%s)", newest.Holder, label, newest.Cause)
 	case newest != nil:
 		return newest.Holder + " holds it"
 	}

@@ -138,7 +138,7 @@ func (n *naive) take(now time.Duration, in *Input) {
 			delete(n.persons[s], "pid:"+itoa(in.Gone.Pid))
 		}
 	case in.Config != nil:
-		n.conf = in.Config.Config
+		n.conf = in.Config
 	}
 }
 

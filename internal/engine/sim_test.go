@@ -248,7 +248,7 @@ func (w *world) reload() {
 	next.Services[name] = &def
 	w.conf = &next
 	if w.alive {
-		w.inbox = append(w.inbox, Input{Config: &NewConfig{Config: w.conf}})
+		w.inbox = append(w.inbox, Input{Config: w.conf})
 		w.step()
 	}
 }

@@ -13,10 +13,10 @@ type cell func(m *Machine, now time.Duration, d *Definition, e Event) []Effect
 //
 //	start  stop      spawned     spawn error  ready    exit        empty      timer
 var table = [States][Events]cell{
-	Rest:     {begin, nil, nil, nil, ignore, nil, ignore, ignore},
+	Rest:     {begin, nil, nil, nil, ignore, nil, ignore, nil},
 	Pre:      {nil, order, known, fail, ignore, preExit, ignore, preLate},
 	Starting: {nil, order, startKnown, fail, ready, startExit, ignore, startLate},
-	Up:       {nil, upStop, known, nil, ignore, upExit, ignore, ignore},
+	Up:       {nil, upStop, known, nil, ignore, upExit, ignore, nil},
 	Stopping: {nil, nil, stopKnown, stopFail, ignore, stopExit, ignore, kill},
 	Sweeping: {nil, nil, nil, nil, ignore, nil, swept, kill},
 	Post:     {nil, nil, known, postEnd, ignore, postEnd, ignore, kill},
@@ -45,12 +45,7 @@ var visited func(State, EventKind)
 // OnVisit has fn told of every cell that Step uses. For tests.
 func OnVisit(fn func(State, EventKind)) { visited = fn }
 
-func ignore(m *Machine, _ time.Duration, _ *Definition, e Event) []Effect {
-	if e.Kind == Timer {
-		m.Deadline = 0
-	}
-	return nil
-}
+func ignore(*Machine, time.Duration, *Definition, Event) []Effect { return nil }
 
 // rest
 

@@ -1,0 +1,38 @@
+# hotsvc: make demo shows it at work; make test proves it.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+GO      ?= go
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: all build demo test race bench sim fuzz check install clean
+all: build
+
+build:                ## bin/hotsvc and bin/hsctl
+	@$(BUILD) -o bin/ ./cmd/hotsvc ./cmd/hsctl
+
+demo: build           ## a cable and a dongle, plugged and pulled, in a namespace of their own
+	@scripts/demo
+
+test: build           ## unit, walk, scenarios, live
+	@scripts/test
+
+race: build           ## the same under the race detector, with a shorter walk
+	@scripts/test -race
+
+sim:                  ## a longer walk: make sim STEPS=10000000
+	@$(GO) test ./internal/engine -run 'TestWalk$$' -count=1 -v -timeout 0 -args -sim.steps $(or $(STEPS),10000000)
+
+bench: build          ## speed and memory, beside a C program that does the least
+	@scripts/bench
+
+check:                ## format, vet, staticcheck, tidy modules
+	@scripts/check
+
+install: build        ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	install -m 755 bin/hotsvc $(DESTDIR)$(PREFIX)/sbin/hotsvc
+	install -m 755 bin/hsctl $(DESTDIR)$(PREFIX)/bin/hsctl
+
+clean:
+	rm -rf bin .cache

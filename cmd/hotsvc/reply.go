@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strings"
+
+	"hotsvc/internal/engine"
+	"hotsvc/internal/status"
+)
+
+// reply hands an answer to whoever asked, with what only the edges know: what
+// cannot be promised here, and the last lines of a log.
+func (d *daemon) reply(r engine.Reply) {
+	if r.ID == shutdownCall {
+		if r.Error != "" {
+			d.log.Warn(r.Error)
+		}
+		close(d.stopped)
+		return
+	}
+	if report, ok := r.Value.(status.Report); ok {
+		report.Degraded = append(report.Degraded, d.super.Degraded()...)
+		for i := range report.Services {
+			path := d.logPath(report.Services[i].Name)
+			if _, err := os.Stat(path); err == nil {
+				report.Services[i].Log = &path
+			}
+		}
+		if len(report.Services) == 1 && report.Services[0].Log != nil {
+			report.Services[0].LogTail = tail(*report.Services[0].Log)
+		}
+		r.Value = report
+	}
+	d.server.Deliver(r)
+}
+
+// tailSize is how much of a log is looked at for its last lines.
+const tailSize = 4096
+
+// tail returns the last lines of a file, ten at most.
+func tail(path string) []string {
+	out := []string{}
+	f, err := os.Open(path)
+	if err != nil {
+		return out
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return out
+	}
+	from := max(0, info.Size()-tailSize)
+	b, err := io.ReadAll(io.NewSectionReader(f, from, tailSize))
+	if err != nil {
+		return out
+	}
+	if from > 0 {
+		_, b, _ = bytes.Cut(b, []byte("\n"))
+	}
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	for _, line := range lines[max(0, len(lines)-10):] {
+		if line != "" {
+			out = append(out, strings.ToValidUTF8(line, "?"))
+		}
+	}
+	return out
+}

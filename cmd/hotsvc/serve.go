@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/control"
+	"hotsvc/internal/engine"
+	"hotsvc/internal/hostwatch"
+	"hotsvc/internal/layout"
+	"hotsvc/internal/linkwatch"
+	"hotsvc/internal/object"
+	"hotsvc/internal/service"
+	"hotsvc/internal/supervise"
+	"hotsvc/internal/toml"
+	"hotsvc/internal/uevent"
+)
+
+// shutdownCall is the number of the call by which the daemon itself asks for
+// every service to stop; the control edge counts upwards from 1.
+const shutdownCall = -1
+
+// daemon is what the rooms are wired to. Nothing in it decides.
+type daemon struct {
+	layout *layout.Layout
+	log    *slog.Logger
+	inbox  engine.Inbox
+	ctx    context.Context
+
+	super   *supervise.Supervisor
+	server  *control.Server
+	devices *uevent.Watcher
+	links   *linkwatch.Watcher
+
+	linkUp  chan int      // ifindexes
+	stopped chan struct{} // every service is down
+}
+
+// serve is the daemon from lock to unlock.
+func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func(string) error) error {
+	conf, problems := l.Read(false)
+	if levelFromFile {
+		if err := setLevel(conf.Settings.LogLevel); err != nil {
+			return err
+		}
+	}
+	for _, p := range problems {
+		log.Warn(p.String())
+	}
+	for _, n := range conf.Notes {
+		log.Info(n)
+	}
+	unlock, err := supervise.Lock(l.RunDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, linkUp: make(chan int, 64), stopped: make(chan struct{})}
+	d.super, err = supervise.New(supervise.Config{RunDir: l.RunDir, LogDir: l.LogDir, Post: d.post, Reply: d.reply, Log: log})
+	if err != nil {
+		return err
+	}
+	group := groupID(conf.Settings.SocketGroup)
+	listener, err := control.Listen(l.SocketPath(), group)
+	if err != nil {
+		d.super.Close(true)
+		return fmt.Errorf("control: %w", err)
+	}
+	d.server = &control.Server{Post: d.post, Reload: d.reload, ServiceOf: d.super.ServiceOf, Version: ownVersion(), Group: group,
+		Log: func(line string) { log.Info(line) }}
+	core := engine.New(engine.Options{Version: ownVersion(), BootID: bootID(), Env: baseEnv(), Sources: []string{"uevent", "link", "mount", "clock"}}, conf, clock())
+	if err := d.takeOver(core); err != nil {
+		log.Warn(err.Error())
+	}
+	var running sync.WaitGroup
+	running.Go(func() { engine.Loop(ctx, core, d.inbox, clock, d.do) })
+	d.startSources(&running)
+	running.Go(func() {
+		if err := d.server.Serve(ctx, listener); err != nil {
+			log.Error(err.Error())
+		}
+	})
+	for _, line := range d.super.Degraded() {
+		log.Warn(line)
+	}
+	leave := d.signals()
+	cancel()
+	running.Wait()
+	d.super.Close(leave)
+	listener.Close()
+	if !leave {
+		os.Remove(l.SocketPath())
+	}
+	return nil
+}
+
+func (d *daemon) post(in engine.Input) {
+	select {
+	case d.inbox <- in:
+	case <-d.ctx.Done():
+	}
+}
+
+// takeOver gives the core what an earlier daemon left.
+func (d *daemon) takeOver(core *engine.Core) error {
+	records, global, lives, err := d.super.Load()
+	live := map[string]engine.Live{}
+	for _, l := range lives {
+		d.super.Adopt(l, nil)
+		if was, ok := live[l.Service]; !ok || l.Pid > 0 && (was.Pid == 0 || l.Attempt > was.Attempt) {
+			live[l.Service] = engine.Live{Attempt: l.Attempt, Command: l.Command, Pid: l.Pid, Started: l.Started}
+		}
+	}
+	core.Restore(records, global, live)
+	return err
+}
+
+// do carries one effect to the room whose business it is. It never blocks.
+func (d *daemon) do(e engine.Effect) {
+	switch e.Kind {
+	case engine.EffectLog:
+		d.log.Info(e.Text)
+	case engine.EffectInterest:
+		d.devices.SetAttrs(e.Interest.Attrs)
+		d.links.SetAttrs(e.Interest.Attrs)
+		d.links.SetDefaultRoutes(e.Interest.DefaultRoutes)
+	case engine.EffectLinkUp:
+		select {
+		case d.linkUp <- e.Ifindex:
+		default:
+			d.log.Warn(fmt.Sprintf("link %d: too many links to set up at once", e.Ifindex))
+		}
+	default:
+		d.super.Do(e)
+	}
+}
+
+func (d *daemon) startSources(running *sync.WaitGroup) {
+	d.devices, d.links = uevent.New(uevent.Config{}), linkwatch.New(linkwatch.Config{})
+	sink := func(r object.Report) { d.post(engine.Input{Report: &r}) }
+	for _, run := range []func(context.Context, object.Sink) error{
+		d.devices.Run, d.links.Run,
+		hostwatch.NewMounts(hostwatch.MountsConfig{}).Run, hostwatch.NewClock(hostwatch.ClockConfig{}).Run,
+	} {
+		running.Go(func() {
+			if err := run(d.ctx, sink); err != nil && d.ctx.Err() == nil {
+				d.log.Error(err.Error())
+			}
+		})
+	}
+	running.Go(func() {
+		for {
+			select {
+			case <-d.ctx.Done():
+				return
+			case ifindex := <-d.linkUp:
+				if err := d.links.SetUp(ifindex); err != nil {
+					d.log.Warn(err.Error())
+				}
+			}
+		}
+	})
+	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // the lists are read: what they took is not needed again
+}
+
+// signals waits for the signal that ends the daemon, and tells whether the
+// services are to be left to the next one.
+func (d *daemon) signals() (leave bool) {
+	ch := make(chan os.Signal, 4)
+	signal.Notify(ch, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+	signal.Ignore(syscall.SIGPIPE)
+	stopping := false
+	for {
+		select {
+		case <-d.stopped:
+			return false
+		case s := <-ch:
+			switch {
+			case s == syscall.SIGHUP:
+				go d.hangup()
+			case s == syscall.SIGUSR1:
+				d.log.Info("leaves the services to the next daemon")
+				return true
+			case stopping:
+				d.log.Warn("told to stop a second time: does not wait any longer")
+				return false
+			default:
+				d.log.Info("stops all services")
+				stopping = true
+				go d.post(engine.Input{Call: &engine.Call{ID: shutdownCall, Verb: engine.VerbShutdown, Timeout: -1}})
+			}
+		}
+	}
+}
+
+func (d *daemon) hangup() {
+	problems, err := d.reload(d.ctx)
+	for _, p := range problems {
+		d.log.Warn(p.String())
+	}
+	if err != nil {
+		d.log.Error(err.Error())
+	}
+}
+
+// reload reads the files again; with any error in them, nothing changes.
+func (d *daemon) reload(context.Context) ([]toml.Problem, error) {
+	conf, problems := d.layout.Read(true)
+	if conf == nil {
+		return problems, errors.New("reload refused: the configuration has errors; the running one stays")
+	}
+	d.post(engine.Input{Config: conf})
+	d.log.Info(fmt.Sprintf("reloaded: %d rules, %d services", len(conf.Rules), len(conf.Services)))
+	return problems, nil
+}
+
+// clock is the time of a Step. The monotonic part stands still in a suspend: a
+// stop of ten seconds must not become a KILL by sleeping.
+func clock() engine.Now {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic("hotsvc: no monotonic clock: " + err.Error())
+	}
+	return engine.Now{Mono: time.Duration(ts.Nano()), Wall: time.Now()}
+}
+
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// baseEnv is the part of the daemon's environment that services get.
+func baseEnv() []string {
+	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	if p := os.Getenv("PATH"); p != "" {
+		env[0] = "PATH=" + p
+	}
+	for _, name := range []string{"LANG", "TZ"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+func groupID(name string) int {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return -1
+	}
+	id, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return -1
+	}
+	return id
+}
+
+// logPath is where the output of a service goes.
+func (d *daemon) logPath(name string) string {
+	return filepath.Join(d.layout.LogDir, service.FileName(name)+".log")
+}
