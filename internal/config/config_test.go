@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -124,8 +125,16 @@ func TestLeftovers(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	long := strings.Repeat("# long\n", maxFile/7+1)
 	_, problems := Load(input([]Source{dir("/etc/rules.d", map[string]string{"a.toml": long, "b.toml/x": ""})}, nil))
-	want := "/etc/rules.d/a.toml: cannot be read: longer than 1048576 bytes\n/etc/rules.d/b.toml: cannot be read: a directory, not a file\n"
+	want := "/etc/rules.d/a.toml: cannot be read: longer than 1048576 bytes\n/etc/rules.d/b.toml: cannot be read: it is no file\n"
 	if lines(problems) != want {
+		t.Error(lines(problems))
+	}
+	special := fstest.MapFS{
+		"fifo.toml": &fstest.MapFile{Mode: fs.ModeNamedPipe | 0o644},
+		"null.toml": &fstest.MapFile{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o666}, // a link to /dev/null masks
+	}
+	c, problems := Load(Input{Services: []Source{{"/s", special}}})
+	if want := "/s/fifo.toml: cannot be read: it is no file\n"; lines(problems) != want || !c.Services["null"].Masked {
 		t.Error(lines(problems))
 	}
 	if _, problems := Load(input([]Source{dir("/etc/rules.d", map[string]string{"a.toml": long[:maxFile]})}, nil)); strings.Contains(lines(problems), "longer") {
@@ -245,6 +254,30 @@ func TestVariants(t *testing.T) {
 		if !slices.Equal(got.Notes, c.notes) || got.Service("dhcp@x").Exec.Start[0] != c.argv0 {
 			t.Errorf("%v: %q, %q", c.has, got.Notes, got.Service("dhcp@x").Exec.Start)
 		}
+	}
+}
+
+func TestCheckDirectory(t *testing.T) {
+	for text, root := range map[string]Source{
+		"/x: has neither rules.d nor services\n": dir("/x", map[string]string{"a.toml": ""}),
+		"":                                       dir("/x", map[string]string{"services/a.toml": ""}),
+		"/x/hotsvc.toml: cannot be read: it is no file\n": dir("/x", map[string]string{"rules.d/a.toml": "", "hotsvc.toml/x": ""}),
+	} {
+		if in, problems := Check(root); lines(problems) != text || !in.Strict {
+			t.Errorf("%q, want %q", lines(problems), text)
+		}
+	}
+}
+
+// The examples are right too.
+func TestExamples(t *testing.T) {
+	in, problems := Check(Source{"examples", os.DirFS("../../rules/examples")})
+	c, more := Load(in)
+	if problems = append(problems, more...); len(problems) > 0 {
+		t.Fatal(lines(problems))
+	}
+	if len(c.Rules) != 4 {
+		t.Error(c.Rules)
 	}
 }
 

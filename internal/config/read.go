@@ -60,9 +60,15 @@ func Check(root Source) (Input, []toml.Problem) {
 		name string
 		to   *[]Source
 	}{{"rules.d", &in.Rules}, {"services", &in.Services}} {
+		if _, err := fs.Stat(root.FS, part.name); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if sub, err := fs.Sub(root.FS, part.name); err == nil {
 			*part.to = []Source{{root.join(part.name), sub}}
 		}
+	}
+	if in.Rules == nil && in.Services == nil {
+		return in, []toml.Problem{{Pos: toml.Pos{File: root.Name}, Text: "has neither rules.d nor services"}}
 	}
 	data, err := readFile(root.FS, "hotsvc.toml")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,18 +227,19 @@ func (r *reader) read(kind string, s Source, name, as string) {
 var errTooLong = fmt.Errorf("longer than %d bytes", maxFile)
 
 func readFile(fsys fs.FS, name string) ([]byte, error) {
+	// Opening a FIFO would wait for a writer. /dev/null is a usual mask.
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() && info.Mode()&fs.ModeCharDevice == 0:
+		return nil, errors.New("it is no file")
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, errors.New("a directory, not a file")
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = errTooLong
