@@ -208,6 +208,17 @@ func TestOnewayIsNotAnswered(t *testing.T) {
 	if in := f.inputs(); !in[0].Call.NoWait {
 		t.Error("a oneway call waits")
 	}
+
+	// To hang up takes nothing back.
+	f, socket = serve(t, nil)
+	nc = raw(t, socket)
+	io.WriteString(nc, `{"method":"io.hotsvc.Require","parameters":{"services":["a"]},"oneway":true}`+"\x00")
+	nc.Close()
+	until(t, "the call is posted", func() bool { return len(f.inputs()) == 1 })
+	time.Sleep(50 * time.Millisecond)
+	if in := f.inputs(); len(in) != 1 {
+		t.Errorf("posted %+v", in[1])
+	}
 }
 
 func TestVarlinkErrors(t *testing.T) {

@@ -76,7 +76,11 @@ func (c *conn) call(ctx context.Context, m request, send func(response) bool) bo
 	if why := c.namelessHold(call); why != "" {
 		return send(failed(engine.CodeDenied, why))
 	}
-	return c.ask(ctx, op, call, send)
+	gone := c.in.gone
+	if m.Oneway {
+		gone = nil // hanging up is what such a caller does, and takes nothing back
+	}
+	return c.ask(ctx, op, call, gone, send)
 }
 
 // namelessHold refuses a hold in the name of a process that has no name here.
@@ -95,7 +99,7 @@ func (c *conn) namelessHold(call engine.Call) string {
 
 // ask posts a call and sends on what the engine replies, until the last reply
 // or until the caller hangs up.
-func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, send func(response) bool) bool {
+func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, gone <-chan struct{}, send func(response) bool) bool {
 	id, box := c.server.expect()
 	defer c.server.forget(id)
 	call.ID = id
@@ -103,7 +107,7 @@ func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, send fu
 	for {
 		select {
 		case <-box.bell:
-		case <-c.in.gone:
+		case <-gone:
 			c.server.Post(engine.Input{Hangup: id})
 			return false
 		case <-ctx.Done():
