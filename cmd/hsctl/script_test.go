@@ -13,9 +13,9 @@ import (
 )
 
 // The transcripts in testdata are txtar archives in the language of testscript,
-// of which the runner below knows what they use. They run before a fake engine
-// and before the real one; the condition [core] holds for the latter. Two
-// commands are their own:
+// of which the runner below knows what they use. They run before a fake engine,
+// before the real one, and before a daemon; the condition [fake] holds for the
+// first. Two commands are their own:
 //
 //	daemon [stop|deaf|problem]         the daemon that hsctl asks
 //	code N CMD…                        like exec, with that exit status
@@ -162,9 +162,8 @@ func (s *script) do(args []string) {
 	if len(args) == 0 {
 		return
 	}
-	switch args[0] {
-	case "[core]", "[!core]":
-		if _, core := s.daemon.(*coreDaemon); core != (args[0] == "[core]") {
+	if args[0] == "[fake]" {
+		if _, fake := s.daemon.(*fakeDaemon); !fake {
 			return
 		}
 		args = args[1:]
