@@ -4,20 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"hotsvc/internal/config"
 	"hotsvc/internal/engine"
+	"hotsvc/internal/layout"
 	"hotsvc/internal/toml"
 )
-
-// roots are the directories that a daemon reads unless it is told otherwise;
-// the later override the earlier.
-var roots = []string{"/usr/lib/hotsvc", "/etc/hotsvc"}
 
 func (a *app) checkCommand() *cobra.Command {
 	return &cobra.Command{
@@ -39,14 +33,19 @@ one; warnings do not count.`,
 }
 
 func (a *app) check(args []string) error {
-	dirs := roots
-	if len(args) == 1 {
-		if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
-			return usage("check: %s is no directory: name one with rules.d and services in it", args[0])
+	where := "the daemon's directories"
+	var conf *config.Config
+	var problems []toml.Problem
+	if len(args) == 0 {
+		l := layout.Default()
+		conf, problems = l.Read(true)
+	} else {
+		where = args[0]
+		if info, err := os.Stat(where); err != nil || !info.IsDir() {
+			return usage("check: %s is no directory: name one with rules.d and services in it", where)
 		}
-		dirs = args
+		conf, problems = layout.Check(where)
 	}
-	conf, problems := readFiles(dirs)
 	if a.json {
 		out, err := json.Marshal(append([]toml.Problem{}, problems...))
 		if err != nil {
@@ -60,35 +59,11 @@ func (a *app) check(args []string) error {
 			fmt.Fprintln(a.out, clean(p.String()))
 		}
 	}
-	if toml.HasErrors(problems) {
+	if conf == nil || toml.HasErrors(problems) {
 		return silent(engine.CodeNo)
 	}
 	if !a.json {
-		fmt.Fprintf(a.out, "%s and %s in %s: good\n",
-			many(len(conf.Rules), "rule"), many(len(conf.Services), "service"), strings.Join(dirs, ", "))
+		fmt.Fprintf(a.out, "%s and %s in %s: good\n", many(len(conf.Rules), "rule"), many(len(conf.Services), "service"), where)
 	}
 	return nil
-}
-
-// readFiles loads the directories as layers.
-func readFiles(dirs []string) (*config.Config, []toml.Problem) {
-	var in config.Input
-	var problems toml.Problems
-	for _, dir := range dirs {
-		layer, wrong := config.Check(config.Source{Name: filepath.Clean(dir), FS: os.DirFS(dir)})
-		problems.Add(wrong...)
-		in.Settings, in.Strict = layer.Settings, true // the last layer's, as the daemon has it
-		in.Rules = append(in.Rules, layer.Rules...)
-		in.Services = append(in.Services, layer.Services...)
-	}
-	in.Find = func(name string) string {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			return ""
-		}
-		return path
-	}
-	conf, wrong := config.Load(in)
-	problems.Add(wrong...)
-	return conf, problems.Sorted()
 }

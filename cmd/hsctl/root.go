@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"hotsvc/internal/layout"
 )
 
 // app is one run of hsctl: where it writes, and what the flags say.
@@ -98,11 +99,9 @@ func (a *app) socketPath() string {
 	if s := os.Getenv("HOTSVC_SOCKET"); s != "" {
 		return s
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && os.Geteuid() != 0 {
-		own := filepath.Join(dir, "hotsvc", "control")
-		if _, err := os.Stat(own); err == nil {
-			return own
-		}
+	own := layout.Default()
+	if _, err := os.Stat(own.SocketPath()); err == nil {
+		return own.SocketPath()
 	}
 	return systemSocket
 }
