@@ -58,9 +58,14 @@ func (t *table) refresh(ev *netlink.UEvent, cause string) {
 			t.put(ev.KObj, found.Inode, found.Words, cause)
 			return
 		}
+		if _, err := t.tree.Inode(ev.KObj); err == nil {
+			return // it has a directory but no file uevent: a part of a device
+		}
 	}
 	d := t.devices[ev.KObj]
 	switch {
+	case ev.Env["SUBSYSTEM"] == "queues":
+		return // such a part, of a link that we cannot see
 	case d != nil && d.inode != 0:
 		return // what /sys had went, or has a next life: its own events follow
 	case d == nil && ev.Action != netlink.ADD:

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -270,73 +269,6 @@ func TestAChangeOfTheParentIsReadInItsChildren(t *testing.T) {
 	}
 	if e.get(usb).Words["HOTPLUG"] != nil {
 		t.Error("HOTPLUG is a word")
-	}
-}
-
-func TestAMoveTakesTheSubtreeAlong(t *testing.T) {
-	const to = "/devices/pci0000:00/0000:00:02.0/usb1/1-2"
-	root := sys(t, stick)
-	table, e := listed(t, root)
-	before := e.get(tty).Life
-	if err := os.Rename(root+usb, root+to); err != nil {
-		t.Fatal(err)
-	}
-	table.Apply(event("change", port)) // something to tell before the move
-	table.Apply(event("move", to, "DEVPATH_OLD="+usb, "SUBSYSTEM=usb"))
-	tell(e, table)
-	compare(t, e, table)
-	moved := to + strings.TrimPrefix(tty, usb)
-	o := e.get(moved)
-	if o == nil || e.get(tty) != nil || o.Life.Incarnation != before.Incarnation {
-		t.Fatalf("after the move: %+v", o)
-	}
-	if got := e.get(to + "/1-1:1.0").Words.Get("PARENT"); got != "1-2" {
-		t.Errorf("PARENT = %q", got)
-	}
-	moves := 0
-	for _, r := range e.reports {
-		moves += len(r.Batch.Moves)
-	}
-	if moves != 1 {
-		t.Errorf("%d moves for one subtree", moves)
-	}
-}
-
-func TestALostMoveIsFoundByTheList(t *testing.T) {
-	const to = "/devices/pci0000:00/0000:00:02.0/usb1/1-2"
-	root := sys(t, stick)
-	table, e := listed(t, root)
-	if err := os.Rename(root+usb, root+to); err != nil {
-		t.Fatal(err)
-	}
-	if err := table.List(true); err != nil {
-		t.Fatal(err)
-	}
-	tellAll(e, table)
-	compare(t, e, table)
-	last := e.reports[len(e.reports)-1].Batch
-	if want := (object.Move{From: usb, To: to}); !slices.Equal(last.Moves, []object.Move{want}) {
-		t.Errorf("moves %v, want %v", last.Moves, want)
-	}
-}
-
-// Two devices change names within one batch of events.
-func TestAMoveOntoANameThatBecameFree(t *testing.T) {
-	table, e := newTable("/nonexistent"), &engine{}
-	table.Apply(event("add", "/devices/v/a"))
-	table.Apply(event("add", "/devices/v/b"))
-	tell(e, table)
-	a, b := e.get("/devices/v/a").Life, e.get("/devices/v/b").Life
-	table.Apply(event("remove", "/devices/v/b"))
-	table.Apply(event("move", "/devices/v/b", "DEVPATH_OLD=/devices/v/a"))
-	table.Apply(event("add", "/devices/v/a"))
-	tell(e, table)
-	compare(t, e, table)
-	if o := e.get("/devices/v/b"); o == nil || o.Life.Incarnation != a.Incarnation {
-		t.Errorf("b is %+v, a was %+v", o, a)
-	}
-	if o := e.get("/devices/v/a"); o == nil || o.Life.Incarnation == a.Incarnation || o.Life.Incarnation == b.Incarnation {
-		t.Errorf("a is %+v", o)
 	}
 }
 
