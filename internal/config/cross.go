@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 
+	"hotsvc/internal/match"
 	"hotsvc/internal/object"
 	"hotsvc/internal/rule"
 	"hotsvc/internal/service"
@@ -27,7 +29,7 @@ func (b *builder) crossCheck() {
 			if rule.CheckRequire(name, r.Object) != "" {
 				continue // said before
 			}
-			if wrong := b.unknown(name); wrong != "" {
+			if wrong := cmp.Or(b.unknown(name), badLiteral(name)); wrong != "" {
 				p.Errorf(r.RequirePos[i], "require: %s", wrong)
 			}
 		}
@@ -46,6 +48,14 @@ func (b *builder) crossCheck() {
 	}
 	b.cycles(&p)
 	b.note(p.Sorted())
+}
+
+// badLiteral says what is wrong with a name that is not made of words.
+func badLiteral(name string) string {
+	if len(match.Refs(name)) > 0 {
+		return ""
+	}
+	return service.CheckName(name)
 }
 
 func sortedNames(services map[string]*service.Definition) []string {

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"encoding/json"
 	"testing"
 )
 
@@ -185,6 +186,19 @@ func TestCanonical(t *testing.T) {
 		} else if err == nil && cond.String() != c[1] {
 			t.Errorf("%s: %s, want %s", c[0], cond.String(), c[1])
 		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	type holder struct{ M Cond }
+	before := holder{Must(`{ name = ["a*", '!~b\d'], not = { up = true } }`)}
+	data, err := json.Marshal(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var after holder
+	if err := json.Unmarshal(data, &after); err != nil || after.M.String() != before.M.String() {
+		t.Errorf("%s: %s, %v", data, after.M.String(), err)
 	}
 }
 

@@ -129,3 +129,26 @@ func (c checker) warn(name string, v *toml.Value) {
 		c.problems.Warnf(v.Pos, "%s: the kernel writes it in lower case: %s", name, toml.Quote(strings.ToLower(v.Text)))
 	}
 }
+
+// ParseCondition reads a condition that somebody typed, on objects of a kind or,
+// where kind is empty, of any. Words that there are not are an error: else the
+// answer would be no objects, and no reason.
+func ParseCondition(kind object.Kind, text string) (match.Cond, error) {
+	c, err := match.Parse(text)
+	if err != nil {
+		return c, err
+	}
+	for _, name := range c.Words() {
+		if kind == "" && IsWord(name) {
+			continue
+		}
+		_, wrong := lookup(kind, name)
+		if kind == "" {
+			wrong = noWord(name)
+		}
+		if wrong != "" {
+			return match.Cond{}, fmt.Errorf("match %s: %s", text, wrong)
+		}
+	}
+	return c, nil
+}

@@ -13,9 +13,6 @@ import (
 	"hotsvc/internal/toml"
 )
 
-// MaxName bounds the name of a service with its instance.
-const MaxName = 200
-
 var (
 	serviceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:+-]*$`)
 	instance    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:+=@-]{0,63}$`)
@@ -76,8 +73,6 @@ func CheckRequire(name string, kind object.Kind) string {
 		return fmt.Sprintf("%q: which instance?", name)
 	case strings.ContainsFunc(inst, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return fmt.Sprintf("%q: an instance name is printable text", name)
-	case len(name) > MaxName:
-		return fmt.Sprintf("%q is longer than %d bytes", name, MaxName)
 	}
 	if kind == "" {
 		return ""

@@ -206,6 +206,22 @@ func TestReadsStateAndIdentity(t *testing.T) {
 	}
 }
 
+func TestParseCondition(t *testing.T) {
+	for _, c := range []struct{ kind, text, wrong string }{
+		{"link", `{ name = "wan*", SUBSYSTEM = "net" }`, ""},
+		{"", `name = "wan*", ro = true`, ""},
+		{"link", `{ nmae = "x" }`, `match { nmae = "x" }: a link has no word "nmae"; did you mean name?`},
+		{"", `{ any = [{ nmae = "x" }] }`, `match { any = [{ nmae = "x" }] }: no object has a word "nmae"; did you mean name?`},
+		{"device", `{ carrier = true }`, `match { carrier = true }: carrier is a word of links: write object = "link", or leave it out`},
+		{"link", `{ name = }`, "match { name = }: a value is missing"},
+	} {
+		_, err := ParseCondition(object.Kind(c.kind), c.text)
+		if (err == nil) != (c.wrong == "") || err != nil && err.Error() != c.wrong {
+			t.Errorf("%s: %v, want %s", c.text, err, c.wrong)
+		}
+	}
+}
+
 func TestAttrNames(t *testing.T) {
 	rules := parse(t, `
 [[rule]]

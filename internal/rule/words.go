@@ -195,12 +195,17 @@ func IsWord(name string) bool {
 	return false
 }
 
-// Suggest guesses the word of any kind that somebody meant, or "".
-func Suggest(name string) string {
+// NoRef says that {name} is a word of no kind of object, and what may be meant.
+func NoRef(name string) string { return braced(noWord(name)) }
+
+// noWord says that objects of no kind have a word of that name, and what may be
+// meant.
+func noWord(name string) string {
+	wrong := fmt.Sprintf("no object has a word %q", name)
 	for _, kind := range []object.Kind{object.Link, object.Mount, object.Clock, object.Device} {
 		if guess := suggest(kind, name); guess != "" {
-			return guess
+			return wrong + "; did you mean " + guess + "?"
 		}
 	}
-	return ""
+	return wrong
 }

@@ -86,11 +86,7 @@ func (d *decoder) checkWords(text string) string {
 		case word == "instance":
 			return fmt.Sprintf("%s: %s is no template, so it has no instance", toml.Quote(text), d.def.Name)
 		case !rule.IsWord(word):
-			guess := rule.Suggest(word)
-			if guess != "" {
-				guess = "; did you mean {" + guess + "}?"
-			}
-			return fmt.Sprintf("%s: no object has a word %q%s (for the brace itself write {{)", toml.Quote(text), word, guess)
+			return fmt.Sprintf("%s: %s (for the brace itself write {{)", toml.Quote(text), rule.NoRef(word))
 		}
 	}
 	return ""

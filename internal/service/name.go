@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"hotsvc/internal/match"
-	"hotsvc/internal/rule"
 )
 
 // Split takes a service's name apart at the first @: the name of its definition
@@ -24,6 +23,9 @@ func Split(name string) (template, instance string) {
 // IsTemplate tells whether a definition's name is that of a template.
 func IsTemplate(name string) bool { return strings.HasSuffix(name, "@") }
 
+// maxFileName leaves room for an ending within the 255 bytes of a file's name.
+const maxFileName = 230
+
 // CheckName says what is wrong with the name of a service that somebody typed,
 // or "". An instance may be any printable text: getty@/dev/tty0.
 func CheckName(name string) string {
@@ -32,8 +34,8 @@ func CheckName(name string) string {
 		return wrong
 	}
 	switch {
-	case len(name) > rule.MaxName:
-		return fmt.Sprintf("%.20s… is longer than %d bytes", name, rule.MaxName)
+	case len(FileName(name)) > maxFileName:
+		return fmt.Sprintf("%.20s… is too long: files are named after it, and %d bytes are all they have", name, maxFileName)
 	case !utf8.ValidString(instance) || strings.ContainsFunc(instance, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return fmt.Sprintf("%q: an instance name is printable text", name)
 	case IsTemplate(template) && instance == "":
@@ -44,6 +46,9 @@ func CheckName(name string) string {
 
 func checkDefinitionName(name string) string {
 	base, rest, _ := strings.Cut(name, "@")
+	if len(name) > maxTemplate {
+		return fmt.Sprintf("%.20s… is longer than %d bytes", name, maxTemplate)
+	}
 	if rest != "" {
 		return fmt.Sprintf("%q names one instance: define the template %q", name, base+"@")
 	}
@@ -52,6 +57,9 @@ func checkDefinitionName(name string) string {
 	}
 	return ""
 }
+
+// maxTemplate and the 64 bytes of an instance made of words fit maxFileName.
+const maxTemplate = 128
 
 const nameBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:+-"
 

@@ -20,12 +20,12 @@ func TestSplit(t *testing.T) {
 }
 
 func TestCheckName(t *testing.T) {
-	for _, good := range []string{"fw", "dhcp@wan0", "getty@/dev/tty0", "a@b@c", "x@größe", "x@a b", "0a.b:c+d-e_f"} {
+	for _, good := range []string{"fw", "dhcp@wan0", "getty@/dev/tty0", "a@b@c", "x@größe", "x@a b", "0a.b:c+d-e_f", "x@" + strings.Repeat("y", 228)} {
 		if wrong := CheckName(good); wrong != "" {
 			t.Errorf("%q: %s", good, wrong)
 		}
 	}
-	for _, bad := range []string{"", "@", "@x", "a b", "../x", ".x", "-x", "a/b@c", "dhcp@", "x@\x00", "x@a\nb", "x@\xff", "x@" + strings.Repeat("y", 300)} {
+	for _, bad := range []string{"", "@", "@x", "a b", "../x", ".x", "-x", "a/b@c", "dhcp@", "x@\x00", "x@a\nb", "x@\xff", "x@" + strings.Repeat("y", 230), "x@" + strings.Repeat("/", 80), strings.Repeat("x", 129)} {
 		if CheckName(bad) == "" {
 			t.Errorf("%q passes", bad)
 		}

@@ -223,6 +223,9 @@ func (d *decoder) names(key string, to *[]string) {
 		if wrong == "" {
 			wrong = d.checkInstance(v.Text)
 		}
+		if wrong == "" && len(match.Refs(v.Text)) == 0 {
+			wrong = CheckName(v.Text)
+		}
 		if wrong != "" {
 			d.Problems.Errorf(v.Pos, "%s: %s", key, wrong)
 			continue

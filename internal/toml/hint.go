@@ -27,7 +27,7 @@ func (p *parser) explain(from, at int, message string) (int, string) {
 	if strings.HasPrefix(message, "invalid escape character") {
 		return p.explainEscape(start, at, line)
 	}
-	if at == len(p.data) || p.data[at] == '\n' || p.data[at] == '\r' {
+	if at == len(p.data) || bytes.IndexByte([]byte("\r\n,]}"), p.data[at]) >= 0 {
 		if before := bytes.TrimRight(p.data[start:at], " \t"); bytes.HasSuffix(before, []byte("=")) {
 			return at, "a value is missing"
 		}
