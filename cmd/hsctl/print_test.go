@@ -140,7 +140,7 @@ func TestWhyText(t *testing.T) {
 	}})
 	a.printWhy(&status.Why{Service: "supplicant@wlan0", State: "failed",
 		Unmet: ptr("it failed: wpa_supplicant: not found"), Remedy: ptr("install it; it is tried again then"),
-		HurtsAre: []string{"dhcp@wlan0", "ntpd"}})
+		Chain: []status.Step{{What: "hold", Text: "uid:0 holds supplicant@wlan0"}}, HurtsAre: []string{"dhcp@wlan0", "ntpd"}})
 	golden(t, "why.txt", out.Bytes())
 }
 

@@ -61,18 +61,6 @@ func (a *app) why(name string, not bool) error {
 
 func (a *app) printWhy(w *status.Why) {
 	fmt.Fprintf(a.out, "%s is %s\n", a.paint(bold, clean(w.Service)), a.paint(stateColour(w.State), w.State))
-	base, depth, before := 1, 0, ""
-	for _, s := range w.Chain {
-		depth++
-		switch {
-		case s.What == "need": // what follows says why the other is wanted
-			base, depth = 2, 1
-		case s.What == "event", s.What == "hold" && before != "rule":
-			depth = base
-		}
-		before = s.What
-		fmt.Fprintf(a.out, "%s%s: %s\n", strings.Repeat("  ", depth), a.paint(dim, s.What), clean(s.Text))
-	}
 	if w.Unmet != nil {
 		fmt.Fprintf(a.out, "  because %s\n", clean(*w.Unmet))
 	}
@@ -81,6 +69,28 @@ func (a *app) printWhy(w *status.Why) {
 	}
 	if len(w.HurtsAre) > 0 {
 		fmt.Fprintf(a.out, "  down because of it: %s\n", clean(list(w.HurtsAre)))
+	}
+	first := 1
+	if w.Unmet != nil && len(w.Chain) > 0 {
+		fmt.Fprintln(a.out, "  what wants it nevertheless:")
+		first = 2
+	}
+	a.printChain(w.Chain, first)
+}
+
+// printChain prints one step a line, each further in than what caused it.
+func (a *app) printChain(chain []status.Step, first int) {
+	base, depth, before := first, first-1, ""
+	for _, s := range chain {
+		depth++
+		switch {
+		case s.What == "need": // what follows says why the other is wanted
+			base, depth = first+1, first
+		case s.What == "event", s.What == "hold" && before != "rule":
+			depth = base
+		}
+		before = s.What
+		fmt.Fprintf(a.out, "%s%s: %s\n", strings.Repeat("  ", depth), a.paint(dim, s.What), clean(s.Text))
 	}
 }
 
