@@ -30,9 +30,11 @@ check:                ## format, vet, staticcheck, tidy modules
 	@scripts/check
 
 install: build        ## into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/hotsvc
 	install -m 755 bin/hotsvc $(DESTDIR)$(PREFIX)/sbin/hotsvc
 	install -m 755 bin/hsctl $(DESTDIR)$(PREFIX)/bin/hsctl
+	@# the administrator's, once it is there
+	[ -e $(DESTDIR)/etc/hotsvc/udhcpc.script ] || install -m 755 services/udhcpc.script $(DESTDIR)/etc/hotsvc/udhcpc.script
 
 clean:
 	rm -rf bin .cache

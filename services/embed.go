@@ -11,8 +11,9 @@ import "embed"
 var FS embed.FS
 
 // Variant is one program's way to do a service. Of a service's variants the
-// first whose program the system has is the definition; if there is none, the
-// first of all, so that the failure names a program to install.
+// first whose program the system has, with a script where it wants one, is the
+// definition; then the first whose program is there; if there is none, the first
+// of all, so that the failure names a program to install.
 type Variant struct {
 	Service string   // the file that the variant stands for
 	File    string   // the file it is, in FS
@@ -24,11 +25,16 @@ type Variant struct {
 // that has its own DHCP client is the last resort: it comes without a script.
 var Variants = []Variant{
 	{"dhcp@.toml", "variants/dhcp@udhcpc.toml", "udhcpc", udhcpcScripts},
+	{"dhcp@.toml", "variants/dhcp@udhcpc-own.toml", "udhcpc", ownScript},
 	{"dhcp@.toml", "variants/dhcp@dhcpcd.toml", "dhcpcd", nil},
 	{"dhcp@.toml", "variants/dhcp@dhclient.toml", "dhclient", nil},
 	{"dhcp@.toml", "variants/dhcp@busybox.toml", "busybox", udhcpcScripts},
+	{"dhcp@.toml", "variants/dhcp@busybox-own.toml", "busybox", ownScript},
 	{"zeroconf@.toml", "variants/zeroconf@avahi.toml", "avahi-autoipd", nil},
 	{"zeroconf@.toml", "variants/zeroconf@zcip.toml", "zcip", []string{"/etc/zcip.script"}},
 }
 
-var udhcpcScripts = []string{"/usr/share/udhcpc/default.script", "/etc/udhcpc/default.script"}
+var (
+	udhcpcScripts = []string{"/usr/share/udhcpc/default.script", "/etc/udhcpc/default.script"}
+	ownScript     = []string{"/etc/hotsvc/udhcpc.script"} // udhcpc.script here, by make install
+)

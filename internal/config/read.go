@@ -135,17 +135,17 @@ func (r *reader) services() {
 }
 
 // variants takes, of each service with several, the first that the system has
-// the program for.
+// the program for, if it can with all that the program needs.
 func (r *reader) variants(s Source) {
 	find := r.in.Find
 	if find == nil {
 		find = func(string) string { return "" }
 	}
 	done := map[string]bool{}
-	for pass, all := 0, shippedservices.Variants; pass < 2; pass++ {
+	for pass, all := 0, shippedservices.Variants; pass < 3; pass++ {
 		for _, v := range all {
 			where := find(v.Program)
-			if done[v.Service] || pass == 0 && where == "" {
+			if done[v.Service] || pass < 2 && where == "" || pass == 0 && !scripted(v, find) {
 				continue
 			}
 			done[v.Service] = true
@@ -164,9 +164,14 @@ func (r *reader) noteVariant(v shippedservices.Variant, where string) {
 		return
 	}
 	r.notes = append(r.notes, note{name, fmt.Sprintf("%s found at %s", v.Program, where), false})
-	if v.Scripts != nil && !slices.ContainsFunc(v.Scripts, func(f string) bool { return r.in.Find(f) != "" }) {
+	if !scripted(v, r.in.Find) {
 		r.notes = append(r.notes, note{name, fmt.Sprintf("%s finds no script at %s: it will set nothing up", v.Program, strings.Join(v.Scripts, " or ")), true})
 	}
+}
+
+// scripted tells whether a program finds the script without which it is useless.
+func scripted(v shippedservices.Variant, find func(string) string) bool {
+	return v.Scripts == nil || slices.ContainsFunc(v.Scripts, func(f string) bool { return find(f) != "" })
 }
 
 const (

@@ -27,7 +27,13 @@ func TestVariants(t *testing.T) {
 		{map[string]string{"busybox": "/bin/busybox", "dhclient": "/sbin/dhclient", "avahi-autoipd": "/b/a"}, "dhclient",
 			[]string{"dhcp@: dhclient found at /sbin/dhclient", "zeroconf@: avahi-autoipd found at /b/a"}},
 		{map[string]string{"busybox": "/bin/busybox", "avahi-autoipd": "/b/a"}, "busybox",
-			[]string{"dhcp@: busybox found at /bin/busybox", "dhcp@: busybox finds no script at /usr/share/udhcpc/default.script or /etc/udhcpc/default.script: it will set nothing up", "zeroconf@: avahi-autoipd found at /b/a"}},
+			[]string{"zeroconf@: avahi-autoipd found at /b/a", "dhcp@: busybox found at /bin/busybox", "dhcp@: busybox finds no script at /usr/share/udhcpc/default.script or /etc/udhcpc/default.script: it will set nothing up"}},
+		{map[string]string{"busybox": "/bin/busybox", "/etc/hotsvc/udhcpc.script": "x", "zcip": "/b/z", "/etc/zcip.script": "x"}, "busybox -s",
+			[]string{"dhcp@: busybox found at /bin/busybox", "zeroconf@: zcip found at /b/z"}},
+		{map[string]string{"udhcpc": "/sbin/udhcpc", "busybox": "/bin/busybox", "dhcpcd": "/sbin/dhcpcd", "avahi-autoipd": "/b/a"}, "dhcpcd",
+			[]string{"dhcp@: dhcpcd found at /sbin/dhcpcd", "zeroconf@: avahi-autoipd found at /b/a"}},
+		{map[string]string{"udhcpc": "/sbin/udhcpc", "dhcpcd": "/sbin/dhcpcd", "/etc/hotsvc/udhcpc.script": "x", "avahi-autoipd": "/b/a"}, "udhcpc -s",
+			[]string{"dhcp@: udhcpc found at /sbin/udhcpc", "zeroconf@: avahi-autoipd found at /b/a"}},
 	} {
 		in := input(nil, nil)
 		in.Find = func(name string) string { return c.has[name] }
@@ -35,7 +41,9 @@ func TestVariants(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(lines(problems))
 		}
-		if !slices.Equal(got.Notes, c.notes) || got.Service("dhcp@x").Exec.Start[0] != c.argv0 {
+		start := got.Service("dhcp@x").Exec.Start
+		argv0, script, _ := strings.Cut(c.argv0, " ")
+		if !slices.Equal(got.Notes, c.notes) || start[0] != argv0 || slices.Contains(start, "-s") != (script != "") {
 			t.Errorf("%v: %q, %q", c.has, got.Notes, got.Service("dhcp@x").Exec.Start)
 		}
 	}
@@ -58,7 +66,12 @@ func TestExamples(t *testing.T) {
 func TestShipped(t *testing.T) {
 	for _, v := range shippedservices.Variants {
 		in := input(nil, nil)
-		in.Find = func(name string) string { return map[string]string{v.Program: "/bin/" + v.Program}[name] }
+		in.Find = func(name string) string {
+			if name == v.Program || slices.Contains(v.Scripts, name) {
+				return "/bin/" + v.Program
+			}
+			return ""
+		}
 		c, problems := Load(in)
 		if len(problems) > 0 {
 			t.Errorf("%s: %s", v.File, lines(problems))
