@@ -3,7 +3,6 @@ package toml
 import (
 	"bytes"
 	"errors"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -83,24 +82,44 @@ func (p *parser) run(start int) int {
 	return p.resume(good, at)
 }
 
-var (
-	headerLine = regexp.MustCompile(`^[ \t]*\[\[?[ \t]*[A-Za-z0-9_."' -]+\]`)
-	keyLine    = regexp.MustCompile(`^[ \t]*(#|[A-Za-z0-9_-]+[ \t]*=|\[)`)
+// Characters of bare keys, and of the names in headers.
+const (
+	keyBytes    = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	headerBytes = keyBytes + ".\"' "
 )
+
+// likeHeader tells whether a line looks like [name] or [[name]].
+func likeHeader(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t")
+	name := bytes.TrimLeft(line, "[ \t")
+	rest := bytes.TrimLeft(name, headerBytes)
+	return len(line) > 0 && line[0] == '[' && len(rest) < len(name) && len(rest) > 0 && rest[0] == ']'
+}
+
+// likeKey tells whether a line looks like key =, a header or a comment.
+func likeKey(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t")
+	rest := bytes.TrimLeft(line, keyBytes)
+	if len(rest) < len(line) {
+		rest = bytes.TrimLeft(rest, " \t")
+		return len(rest) > 0 && rest[0] == '='
+	}
+	return len(line) > 0 && (line[0] == '#' || line[0] == '[')
+}
 
 // resume finds the line after a syntax error where the text makes sense again:
 // the next key if no bracket is left open, else the next header. A wrong guess
 // would drown the real problem in false ones.
 func (p *parser) resume(from, at int) int {
-	like := headerLine
+	like := likeHeader
 	end := p.lineEnd(at)
 	if balanced(p.data[from:end]) {
-		like = keyLine
+		like = likeKey
 	}
 	for end < len(p.data) {
 		next := end + 1
 		end = p.lineEnd(next)
-		if like.Match(p.data[next:end]) {
+		if like(p.data[next:end]) {
 			return next
 		}
 	}
