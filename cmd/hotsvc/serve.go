@@ -84,6 +84,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	}
 	d.server = &control.Server{Post: d.post, Reload: d.reload, ServiceOf: d.super.ServiceOf, Version: ownVersion(), Group: group,
 		Log: func(line string) { log.Info(line) }}
+	d.devices, d.links = uevent.New(uevent.Config{}), linkwatch.New(linkwatch.Config{})
 	core := engine.New(engine.Options{Version: ownVersion(), BootID: bootID(), Env: baseEnv(), Sources: []string{"uevent", "link", "mount", "clock"}}, conf, clock())
 	if err := d.takeOver(core); err != nil {
 		log.Warn(err.Error())
@@ -152,7 +153,6 @@ func (d *daemon) do(e engine.Effect) {
 }
 
 func (d *daemon) startSources(running *sync.WaitGroup) {
-	d.devices, d.links = uevent.New(uevent.Config{}), linkwatch.New(linkwatch.Config{})
 	sink := func(r object.Report) { d.post(engine.Input{Report: &r}) }
 	for _, run := range []func(context.Context, object.Sink) error{
 		d.devices.Run, d.links.Run,

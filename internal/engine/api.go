@@ -75,7 +75,7 @@ type Call struct {
 	Not      bool          // why: why it does not run
 	Kind     string        // objects: device, link, …
 	Match    string        // objects: a TOML table like a rule's match
-	Timeout  time.Duration // of a wait; 0 asks once, negative waits for ever
+	Timeout  time.Duration // of a wait; negative: none. 0 asks once, and gives up at once what has to wait
 	NoWait   bool          // answer when it is ordered, not when it is done
 }
 

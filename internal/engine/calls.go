@@ -33,7 +33,7 @@ func (c *Core) call(call *Call) {
 		c.Waits = append(c.Waits, c.newWait(call, "", waitAllDown))
 	case VerbResume:
 		c.Suspended, c.global, c.replan = "", true, true
-		c.answer(call.ID, status.Done{Text: "services follow their holds again"})
+		c.answer(call.ID, []status.Done{{Text: "services follow their holds again"}})
 	default:
 		c.verbs(call)
 	}
@@ -45,7 +45,7 @@ func (c *Core) suspend(call *Call) {
 	}
 	c.Suspended, c.global, c.replan = call.Peer.name(), true, true
 	if call.Verb == VerbSuspend || call.NoWait {
-		c.answer(call.ID, status.Done{Text: "every service is to be down until `hsctl resume`"})
+		c.answer(call.ID, []status.Done{{State: stateDown, Text: "every service is to be down until `hsctl resume`"}})
 		return
 	}
 	c.Waits = append(c.Waits, c.newWait(call, "", waitAllDown))
@@ -348,7 +348,7 @@ func (c *Core) fromInside(call *Call) bool {
 	later.Peer.Service = ""
 	c.Later = append(c.Later, later)
 	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: call.ID, Later: true,
-		Value: status.Done{Service: p.Name, State: p.Shown, Text: "accepted: it is done when you have ended the connection"}}})
+		Value: []status.Done{{Service: p.Name, State: p.Shown, Text: "accepted: it is done when you have ended the connection"}}}})
 	return true
 }
 

@@ -54,23 +54,24 @@ type State struct {
 
 // Unit is one service or instance: its holds, its cap and its machine.
 type Unit struct {
-	Name    string          `json:"name"`
-	Machine service.Machine `json:"machine"`
-	Run     Run             `json:"run"` // what the present or last run was made of
-	Holds   []hold.Hold     `json:"holds"`
-	Cap     hold.Cap        `json:"cap"`
-	Latch   int64           `json:"latch"`  // newest hold's number when it came to rest: a newer one undoes backoff, failed and done
-	Pardon  int64           `json:"pardon"` // number of the last restart, start or new definition: failures before it are forgotten
-	Gen     int64           `json:"gen"`    // a run must be newer than the last change of this
-	Ran     int64           `json:"ran"`    // Gen when the present run began
-	Cover   []hold.Cover    `json:"cover"`  // what held the present run, by rule
-	Gates   []gateState     `json:"gates"`
-	Because string          `json:"because"` // why it is as it is, one line
-	Exit    *exitRecord     `json:"exit"`
-	Hist    []change        `json:"history"`
-	Changes int64           `json:"changes"`
-	Shown   string          `json:"shown"` // public state at the last Step
-	Since   time.Time       `json:"since"` // of Shown
+	Name     string          `json:"name"`
+	Machine  service.Machine `json:"machine"`
+	Run      Run             `json:"run"` // what the present or last run was made of
+	Holds    []hold.Hold     `json:"holds"`
+	Cap      hold.Cap        `json:"cap"`
+	Latch    int64           `json:"latch"`    // newest hold's number when it came to rest: a newer one undoes backoff, failed and done
+	Pardon   int64           `json:"pardon"`   // number of the last restart, start or new definition: failures before it are forgotten
+	Restarts int64           `json:"restarts"` // starts after a failure
+	Gen      int64           `json:"gen"`      // a run must be newer than the last change of this
+	Ran      int64           `json:"ran"`      // Gen when the present run began
+	Cover    []hold.Cover    `json:"cover"`    // what held the present run, by rule
+	Gates    []gateState     `json:"gates"`
+	Because  string          `json:"because"` // why it is as it is, one line
+	Exit     *exitRecord     `json:"exit"`
+	Hist     []change        `json:"history"`
+	Changes  int64           `json:"changes"`
+	Shown    string          `json:"shown"` // public state at the last Step
+	Since    time.Time       `json:"since"` // of Shown
 
 	def      *service.Definition // nil: defined no more
 	eff      service.Definition  // what the machine steps by: the run's Exec, today's Policy

@@ -67,11 +67,15 @@ func colon(s string) string {
 	return ": " + s
 }
 
-// sight replaces the word `foreign` by what it was when the link was first
-// seen: an address that our own service put there later makes nobody foreign.
+// sight notes since when each object is there, and replaces the word `foreign`
+// of a link by what it was when it was first seen: an address that our own service put there later makes nobody foreign.
 func (c *Core) sight(b *object.Batch) {
 	for i := range b.Put {
 		o := &b.Put[i]
+		o.Since = c.now.Wall
+		if was := c.Objects.Get(o.Life.Key); was != nil && was.Life.Incarnation == o.Life.Incarnation {
+			o.Since = was.Since
+		}
 		if o.Life.Key.Kind != object.Link {
 			continue
 		}

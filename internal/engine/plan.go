@@ -127,6 +127,7 @@ func (u *Unit) mayStop() bool {
 type obstacle struct {
 	kind string // one of status.Waiting's kinds, or "" for none
 	what string
+	at   *Unit // whose it is, when not the asked one's
 }
 
 // obstacle finds what is in the way of a start, in the order in which people
@@ -137,28 +138,28 @@ func (c *Core) obstacle(u *Unit) obstacle {
 		return o
 	}
 	if m.State != service.Rest {
-		return obstacle{"after", fmt.Sprintf("its last run: it is %v", m.State)}
+		return obstacle{kind: "after", what: fmt.Sprintf("its last run: it is %v", m.State)}
 	}
 	if u.latched() {
 		switch {
 		case m.Why != service.Backoff:
-			return obstacle{"backoff", fmt.Sprintf("%v: %s", m.Why, u.lastExit())}
+			return obstacle{kind: "backoff", what: fmt.Sprintf("%v: %s", m.Why, u.lastExit())}
 		case c.now.Mono < m.NotBefore:
-			return obstacle{"backoff", fmt.Sprintf("%s; failure %d, next start in %v", u.lastExit(), m.Fails, brief(m.NotBefore-c.now.Mono))}
+			return obstacle{kind: "backoff", what: fmt.Sprintf("%s; failure %d, next start in %v", u.lastExit(), m.Fails, brief(m.NotBefore-c.now.Mono))}
 		}
 	}
 	for _, t := range u.needs {
 		if t.Machine.State != service.Up || t.must {
-			return obstacle{"needs", t.Name}
+			return obstacle{kind: "needs", what: t.Name}
 		}
 	}
 	for _, t := range u.after {
 		if t.pending {
-			return obstacle{"after", t.Name}
+			return obstacle{kind: "after", what: t.Name}
 		}
 	}
 	if o := c.twin(u); o != nil {
-		return obstacle{"after", o.Name + ", which still runs for the same object"}
+		return obstacle{kind: "after", what: o.Name + ", which still runs for the same object"}
 	}
 	return obstacle{}
 }
@@ -169,36 +170,40 @@ func (c *Core) unwanted(u *Unit) obstacle {
 	case u.want == hold.Up:
 		return obstacle{}
 	case u.def == nil:
-		return obstacle{"blocked", "it is not defined any more"}
+		return obstacle{kind: "blocked", what: "it is not defined any more"}
 	case u.def.Masked:
-		return obstacle{"blocked", "it is masked by " + u.def.Pos.File}
+		return obstacle{kind: "blocked", what: "it is masked by " + u.def.Pos.File}
 	case c.Shutdown:
-		return obstacle{"blocked", "hotsvc is shutting down"}
+		return obstacle{kind: "blocked", what: "hotsvc is shutting down"}
 	case c.Suspended != "":
-		return obstacle{"blocked", "all services are suspended by " + c.Suspended}
+		return obstacle{kind: "blocked", what: "all services are suspended by " + c.Suspended}
 	case u.Cap.Kind != "":
-		return obstacle{"blocked", fmt.Sprintf("%s by %s", map[string]string{hold.CapStop: "stopped", hold.CapBlock: "blocked"}[u.Cap.Kind], u.Cap.By)}
+		return obstacle{kind: "blocked", what: fmt.Sprintf("%s by %s", map[string]string{hold.CapStop: "stopped", hold.CapBlock: "blocked"}[u.Cap.Kind], u.Cap.By)}
 	}
 	for i := range u.Gates {
 		if u.gate(i) != hold.Up {
-			return obstacle{"gate", u.def.Policy.Gates[i].Text}
+			return obstacle{kind: "gate", what: u.def.Policy.Gates[i].Text}
 		}
 	}
 	for _, t := range u.needs {
 		if t.cap < hold.Up {
 			o := c.unwanted(t)
-			return obstacle{o.kind, t.Name + ", which it needs: " + o.what}
+			at := t
+			if o.at != nil {
+				at = o.at
+			}
+			return obstacle{o.kind, t.Name + ", which it needs: " + o.what, at}
 		}
 	}
 	for i := range u.Holds {
 		switch h := &u.Holds[i]; h.Phase {
 		case hold.Suppressed:
-			return obstacle{"damping", fmt.Sprintf("%s flapped; suppressed for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
+			return obstacle{kind: "damping", what: fmt.Sprintf("%s flapped; suppressed for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
 		case hold.Settling:
-			return obstacle{"settle", fmt.Sprintf("%s settles for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
+			return obstacle{kind: "settle", what: fmt.Sprintf("%s settles for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
 		}
 	}
-	return obstacle{"unwanted", "nothing holds it"}
+	return obstacle{kind: "unwanted", what: "nothing holds it"}
 }
 
 // twin is another instance of the same template that runs for the same object:
@@ -230,6 +235,9 @@ type runFor struct {
 
 // start begins a run: its Exec and its words are frozen now.
 func (c *Core) start(u *Unit) {
+	if u.Machine.Why == service.Backoff {
+		u.Restarts++
+	}
 	u.Ran = u.Gen
 	u.Cover = hold.Covers(u.Holds)
 	c.freeze(u)

@@ -25,6 +25,11 @@ func (c *Core) Report(patterns []string) status.Report {
 	if c.Suspended != "" {
 		r.Suspend = &c.Suspended
 	}
+	for _, name := range patterns { // an instance of a known template is never unknown
+		if c.known(name) {
+			c.peek(name)
+		}
+	}
 	for _, name := range c.names() {
 		if wanted(patterns, name) {
 			r.Services = append(r.Services, c.serviceReport(c.Units[name]))
@@ -40,7 +45,7 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 	m := &u.Machine
 	s := status.Service{
 		Name: u.Name, State: c.public(u), Want: u.want.String(), Since: u.Since, Reason: u.Because,
-		Restarts: max(0, m.Run-1), Failures: m.Fails, Type: string(u.eff.Exec.Type),
+		Restarts: u.Restarts, Failures: m.Fails, Type: string(u.eff.Exec.Type),
 		Holds: []status.Hold{}, Gates: []status.Gate{}, WaitingFor: []status.Waiting{}, Needs: []string{}, NeededBy: []string{},
 		History: []status.Change{}, LogTail: []string{},
 	}
@@ -71,6 +76,9 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 	}
 	if n := len(u.Hist); n > 0 && u.Hist[n-1].To == s.State {
 		s.Reason = u.Hist[n-1].Reason
+	}
+	if s.Reason == "" {
+		s.Reason = c.unwanted(u).what
 	}
 	if x := u.Exit; x != nil {
 		s.Exit = &status.Exit{At: x.At, What: x.What, Text: x.Text}
@@ -196,7 +204,7 @@ func (c *Core) answerObjects(call *Call) {
 		if cond.Eval(reader{&c.Objects, o}, nil) != match.Yes {
 			continue
 		}
-		s := status.Object{Key: o.Life.Key.String(), Name: o.Name(), Incarnation: o.Life.Incarnation, Words: o.Words, Cause: o.Cause, Holds: []string{}}
+		s := status.Object{Key: o.Life.Key.String(), Name: o.Name(), Incarnation: o.Life.Incarnation, Words: o.Words, Cause: o.Cause, Since: o.Since, Holds: []string{}}
 		for _, name := range c.names() {
 			if slices.ContainsFunc(c.Units[name].Holds, func(h hold.Hold) bool { return h.Life.Key == o.Life.Key }) {
 				s.Holds = append(s.Holds, name)

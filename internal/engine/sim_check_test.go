@@ -90,7 +90,7 @@ func (w *world) checkQuiet() {
 			w.bad("%s is to be kept and %v", u.Name, m.State)
 		case m.State == service.Up && !needs:
 			w.bad("%s is up without its needs", u.Name)
-		case u.want == hold.Up && needs && m.State != service.Up && !(m.State == service.Rest && u.latched() && m.Why != service.Backoff):
+		case u.want == hold.Up && needs && m.State != service.Up && !(m.State == service.Rest && u.newest <= u.Latch && (m.Why == service.Failed || m.Why == service.Done)):
 			w.bad("%s is wanted and possible and %v (%v, %s)", u.Name, m.State, m.Why, c.obstacle(u).what)
 		case m.State == service.Up && u.want == hold.Up && u.stale():
 			w.bad("%s runs an old definition", u.Name)

@@ -341,7 +341,9 @@ func (w *world) calm() {
 // quietDeaths has the daemon die with nothing else going on: nothing may change.
 func (w *world) quietDeaths() {
 	for _, u := range w.core.Units {
-		if m := &u.Machine; m.State != service.Rest && m.State != service.Up || m.State == service.Rest && u.want == hold.Up {
+		m := &u.Machine
+		latched := u.newest <= u.Latch && (m.Why == service.Failed || m.Why == service.Done)
+		if m.State != service.Rest && m.State != service.Up || m.State == service.Rest && u.want == hold.Up && !latched {
 			return // something is tried again and again
 		}
 	}

@@ -28,6 +28,7 @@ type wait struct {
 	ID       int64         `json:"id"`
 	Verb     Verb          `json:"verb"`
 	Service  string        `json:"service"`
+	All      []string      `json:"all"` // services of the call
 	Goal     goal          `json:"goal"`
 	Gen      int64         `json:"gen"`
 	Deadline time.Duration `json:"deadline"` // monotonic; 0: none
@@ -36,7 +37,7 @@ type wait struct {
 }
 
 func (c *Core) newWait(call *Call, name string, g goal) wait {
-	w := wait{ID: call.ID, Verb: call.Verb, Service: name, Goal: g}
+	w := wait{ID: call.ID, Verb: call.Verb, Service: name, All: call.Services, Goal: g}
 	switch {
 	case call.NoWait:
 		w.Goal = waitNothing
@@ -174,13 +175,20 @@ func (c *Core) hopeless(w *wait, u *Unit) string {
 	return ""
 }
 
-// done says what a call did, for the last of its services.
-func (c *Core) done(w *wait) any {
-	u := c.Units[w.Service]
-	if u == nil {
-		return status.Done{Service: w.Service, State: stateDown, Text: "down"}
+// done says what a call did, for each of its services.
+func (c *Core) done(w *wait) []status.Done {
+	if w.Goal == waitAllDown {
+		return []status.Done{{State: stateDown, Text: "every service is down"}}
 	}
-	return status.Done{Service: u.Name, State: c.public(u), Text: u.Because}
+	out := make([]status.Done, 0, len(w.All))
+	for _, name := range w.All {
+		d := status.Done{Service: name, State: stateDown, Text: "nothing holds it"}
+		if u := c.Units[name]; u != nil {
+			d.State, d.Text = c.public(u), u.Because
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // monitor is one caller that wants to hear of transitions. It is told which

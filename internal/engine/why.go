@@ -22,14 +22,7 @@ func (c *Core) answerWhy(call *Call) {
 		c.refuse(call.ID, CodeUnknown, why)
 		return
 	}
-	u := c.Units[name]
-	if u == nil { // an instance that nothing refers to: as it would be
-		u = c.unit(name)
-		c.link()
-		c.want()
-		c.judge()
-		c.replan = true // forget it again
-	}
+	u := c.peek(name)
 	w := status.Why{Service: name, State: c.public(u), Running: u.Machine.State == service.Up, Chain: []status.Step{}, HurtsAre: []string{}}
 	if w.Running && !call.Not {
 		c.chain(u, &w, map[*Unit]bool{})
@@ -54,6 +47,20 @@ func (c *Core) answerWhy(call *Call) {
 		}
 	}
 	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: call.ID, Code: CodeNo, Value: w}})
+}
+
+// peek returns a unit to look at. An instance that nothing refers to is made as
+// it would be, and forgotten at the end of the Step.
+func (c *Core) peek(name string) *Unit {
+	u := c.Units[name]
+	if u == nil {
+		u = c.unit(name)
+		c.link()
+		c.want()
+		c.judge()
+		c.replan = true
+	}
+	return u
 }
 
 // chain adds, for each hold of a service, what made it: event, object, rule, hold.
@@ -124,6 +131,9 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 		}
 		return o.what + ": " + rules[0], fmt.Sprintf("that rule's condition, or `hsctl start %s`", u.Name)
 	case "blocked":
+		if o.at != nil {
+			u = o.at
+		}
 		switch {
 		case u.Cap.Kind != "":
 			return o.what, "hsctl start " + u.Name

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kind says which family an object belongs to; it decides which words exist.
@@ -81,9 +82,10 @@ func (w Words) Equal(o Words) bool {
 
 // Object is one thing that exists now, published whole by its one source.
 type Object struct {
-	Life  Life   `json:"life"`
-	Words Words  `json:"words"`
-	Cause string `json:"cause"` // what told of it last, for people: "uevent add", "rtnetlink newlink", "list"
+	Life  Life      `json:"life"`
+	Words Words     `json:"words"`
+	Since time.Time `json:"since"` // of this life; the engine's, no source sets it
+	Cause string    `json:"cause"` // what told of it last, for people: "uevent add", "rtnetlink newlink", "list"
 }
 
 // Name is what people call the object: a link's name, a device's sysname, a

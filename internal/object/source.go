@@ -19,7 +19,7 @@ type SourceStatus struct {
 	Events  uint64      `json:"events"`  // messages from the kernel that were believed
 	Lost    uint64      `json:"lost"`    // overflows of the socket: at least so many messages are missing
 	Refused uint64      `json:"refused"` // forged or malformed messages that were not believed
-	Error   string      `json:"error,omitempty"`
+	Error   string      `json:"error"`
 }
 
 // Report is what a source puts in the inbox: what changed, if anything did, and

@@ -10,7 +10,7 @@ import (
 type Pos struct {
 	File string `json:"file"`
 	Line int    `json:"line"`
-	Col  int    `json:"col,omitempty"`
+	Col  int    `json:"col"`
 }
 
 // String is file:line:col, without what is not known.
@@ -27,7 +27,7 @@ func (p Pos) String() string {
 // Problem is one thing that is wrong, or, as a warning, unwise.
 type Problem struct {
 	Pos     Pos    `json:"pos"`
-	Warning bool   `json:"warning,omitempty"`
+	Warning bool   `json:"warning"`
 	Text    string `json:"text"`
 }
 
