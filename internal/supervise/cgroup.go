@@ -26,9 +26,6 @@ type cgroups struct {
 // rootName makes the name of the cgroup under which a daemon works. It carries
 // its run directory, so that two daemons never take each other's services.
 func rootName(runDir string) string {
-	if abs, err := filepath.Abs(runDir); err == nil {
-		runDir = abs
-	}
 	h := fnv.New32a()
 	h.Write([]byte(runDir))
 	return fmt.Sprintf("hotsvc-%08x", h.Sum32())
@@ -154,7 +151,7 @@ func (c *cgroups) dir(t Tree) string {
 func (c *cgroups) make(t Tree) error {
 	dir := c.dir(t)
 	parent := filepath.Dir(dir)
-	if err := os.Mkdir(parent, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
 	}
 	c.prune(parent)

@@ -94,7 +94,10 @@ func (k *linux) Clone(t Tree, p Program) (Process, error) {
 		}
 		return nil, execFailure(p, path, err)
 	}
-	st, _ := readStat(pid) // a child stays until it is waited for
+	var st stat
+	if ended == nil {
+		st, _ = readStat(pid) // a child stays until it is waited for
+	}
 	child, err := newProcess(pid, pidfd)
 	if err != nil {
 		entered(nil)

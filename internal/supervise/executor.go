@@ -216,14 +216,12 @@ func (a *attempt) signal(e engine.Effect) {
 	case <-s.done:
 		return
 	}
-	if e.Kind == engine.EffectTerm && e.Spawn != nil {
+	if e.Kind == engine.EffectTerm && e.Spawn != nil && a.main() != nil {
 		a.stop(e.Spawn)
 	}
-	s.mu.Lock()
-	p, gone := a.proc, a.gone
-	s.mu.Unlock()
+	p := a.main()
 	sig, ok := signalNumber(e.Signal)
-	if p == nil || gone || !ok {
+	if p == nil || !ok {
 		return
 	}
 	if err := p.Signal(sig); err != nil && err != unix.ESRCH {
@@ -232,6 +230,16 @@ func (a *attempt) signal(e engine.Effect) {
 	if e.Kind == engine.EffectTerm {
 		p.Signal(unix.SIGCONT) // what is stopped would not hear it
 	}
+}
+
+// main is the main process while it lives.
+func (a *attempt) main() Process {
+	a.x.s.mu.Lock()
+	defer a.x.s.mu.Unlock()
+	if a.gone {
+		return nil
+	}
+	return a.proc
 }
 
 // stop runs a daemon's exec_stop in the daemon's own tree, so that a Kill
@@ -260,7 +268,6 @@ func (x *executor) kill(number int64) {
 	for n, a := range x.attempts {
 		if n <= number {
 			a.killed = true
-			a.dropped = a.dropped || !a.begun
 		}
 	}
 	x.end(number, "KILL")
@@ -282,7 +289,9 @@ func (x *executor) end(number int64, signal string) {
 	}()
 }
 
-const maxPause = time.Second
+// maxPause is how late Empty may be where no event tells: without cgroups, and
+// when the cgroup of the last process goes with it.
+const maxPause = 250 * time.Millisecond
 
 func (x *executor) await(mine int, number int64, signal string) {
 	s := x.s

@@ -19,8 +19,9 @@ type fake struct {
 	mu       sync.Mutex
 	log      []string
 	cloneErr error
-	hang     chan struct{} // clones wait for it
-	unkilled bool          // D state: KILL has no effect
+	hang     chan struct{} // clones of hangKey wait for it
+	hangKey  string
+	unkilled bool // D state: KILL has no effect
 	trees    map[Tree][]*fakeProcess
 }
 
@@ -41,7 +42,7 @@ func (f *fake) MakeTree(t Tree, _ service.Command) error { f.say("make"); return
 
 func (f *fake) Clone(t Tree, p Program) (Process, error) {
 	f.say("clone " + p.Key)
-	if f.hang != nil {
+	if p.Key == f.hangKey {
 		<-f.hang
 	}
 	if f.cloneErr != nil {
@@ -110,6 +111,11 @@ func (p *fakeProcess) Close()          {}
 
 func (p *fakeProcess) Signal(sig syscall.Signal) error {
 	p.k.say("signal " + signalName(sig))
+	if sig == syscall.SIGKILL {
+		p.k.mu.Lock()
+		defer p.k.mu.Unlock()
+		p.end(service.Exit{Signal: "KILL"})
+	}
 	return nil
 }
 
@@ -209,7 +215,7 @@ func TestSpawnNotYetBegunIsDropped(t *testing.T) {
 // A hung clone holds up neither the caller, nor records, nor the KILL.
 func TestKillOvertakesAHungClone(t *testing.T) {
 	inFake(t, func(k *fake, s *Supervisor, told func() []engine.Input) {
-		k.hang = make(chan struct{})
+		k.hang, k.hangKey = make(chan struct{}), "exec_start"
 		s.Do(effect(engine.EffectSpawn, 1))
 		told()
 		s.Do(effect(engine.EffectSignal, 1))
@@ -226,6 +232,28 @@ func TestKillOvertakesAHungClone(t *testing.T) {
 			t.Errorf("told %v: the process that came after its KILL must get another", got)
 		}
 	})
+}
+
+// What runs in a service's tree beside its main process is not missed either.
+func TestKillOvertakesAHungCheck(t *testing.T) {
+	for _, key := range []string{"check", "exec_stop"} {
+		inFake(t, func(k *fake, s *Supervisor, told func() []engine.Input) {
+			k.hang, k.hangKey = make(chan struct{}), key
+			start, stop := effect(engine.EffectSpawn, 1), effect(engine.EffectTerm, 1)
+			start.Spawn.Ready, start.Spawn.Check = service.ReadyCheck, []string{"x"}
+			stop.Spawn = spawnOf("a", 1, "y")
+			s.Do(start)
+			told()
+			s.Do(stop)
+			s.Do(effect(engine.EffectKill, 1))
+			told()
+			close(k.hang)
+			told()
+			if n, _ := k.TreeState(Tree{"a", 1}); n != 0 {
+				t.Errorf("%s came after the KILL and lives", key)
+			}
+		})
+	}
 }
 
 // D state: no Empty until it is so, and every later Kill is tried and answered.
@@ -245,7 +273,7 @@ func TestWhatCannotBeKilled(t *testing.T) {
 		tries := len(k.log)
 		k.unkilled = false
 		k.mu.Unlock()
-		if tries > 200 {
+		if tries > 300 {
 			t.Errorf("%d calls in a minute: that is a busy loop", tries)
 		}
 		time.Sleep(2 * maxPause)

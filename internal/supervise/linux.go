@@ -62,12 +62,19 @@ func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
 	if err := os.MkdirAll(k.runDir, 0o755); err != nil {
 		return nil, fmt.Errorf("run dir %w", err)
 	}
+	if err := k.realRunDir(); err != nil {
+		return nil, fmt.Errorf("run dir %w", err)
+	}
 	root, err := k.plant(cfg.CgroupRoot)
 	if err != nil {
 		return nil, err
 	}
-	if err := sameBoot(k.runDir, root); err != nil {
+	wiped, err := sameBoot(k.runDir, root)
+	if err != nil {
 		return nil, fmt.Errorf("run dir %s: %w", k.runDir, err)
+	}
+	if wiped {
+		k.log.Info("records of another boot or another cgroup root wiped", "run_dir", k.runDir)
 	}
 	for _, dir := range []string{"svc", "run", "ready"} {
 		if err := os.MkdirAll(filepath.Join(k.runDir, dir), 0o700); err != nil {
@@ -83,6 +90,16 @@ func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
 	// What whoever started us left open is no business of the services either.
 	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // 5.11; before that it leaks
 	return k, nil
+}
+
+// realRunDir makes the name of the run directory one that every daemon finds,
+// whatever it is called: cgroups are named after it, and marks known by it.
+func (k *linux) realRunDir() error {
+	abs, err := filepath.Abs(k.runDir)
+	if err == nil {
+		k.runDir, err = filepath.EvalSymlinks(abs)
+	}
+	return err
 }
 
 // plant chooses how trees are kept; the root is "" without cgroups.

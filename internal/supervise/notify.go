@@ -21,9 +21,6 @@ type notifySocket struct {
 
 func listenNotify(k *linux, saidReady func(Tree)) (*notifySocket, error) {
 	n := &notifySocket{address: filepath.Join(k.runDir, "notify")}
-	if abs, err := filepath.Abs(n.address); err == nil {
-		n.address = abs
-	}
 	if len(n.address) > 100 { // unix(7) has room for 107
 		n.address = "@" + rootName(k.runDir) + "/notify"
 	} else if err := os.Remove(n.address); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -58,7 +55,7 @@ func (n *notifySocket) listen(k *linux, saidReady func(Tree)) {
 		}
 		pid, fds := sender(control[:csize])
 		if t, ok := k.trees.whose(pid); !ok {
-			k.log.Warn("notify: not from a service", "pid", pid)
+			k.log.Debug("notify: not from a service", "pid", pid)
 		} else if slices.Contains(strings.Split(string(text[:size]), "\n"), "READY=1") {
 			saidReady(t)
 		}

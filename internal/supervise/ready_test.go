@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,18 @@ func TestNotifyOfAStrangerIsNotHeard(t *testing.T) {
 			t.Error("a stranger was believed")
 		}
 	})
+}
+
+// A path has no room in a socket's address beyond 107 bytes.
+func TestNotifyInALongRunDir(t *testing.T) {
+	run := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	w := newWorld(t, "none", run)
+	self, _ := os.Executable()
+	s := spawnOf("a", 1, self, "READY=1")
+	s.Env = append(s.Env, "SUPERVISE_HELPER=notifier")
+	s.Ready = service.ReadyNotify
+	w.spawnIt(s)
+	w.event("a", 1, service.SaidReady)
 }
 
 func TestReadyByDescriptor(t *testing.T) {

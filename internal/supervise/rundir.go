@@ -83,22 +83,23 @@ func rootBefore(runDir string) string {
 
 // sameBoot wipes the records where they are of another boot, another pid
 // namespace or another place for the trees: start times repeat across boots.
-func sameBoot(runDir, cgroupRoot string) error {
+func sameBoot(runDir, cgroupRoot string) (wiped bool, err error) {
 	now, err := boot(cgroupRoot)
 	if err != nil {
-		return err
+		return false, err
 	}
 	path := filepath.Join(runDir, "boot")
 	before, err := os.ReadFile(path)
 	if err == nil && string(before) == now {
-		return nil
+		return false, nil
 	}
+	wiped = err == nil
 	for _, dir := range []string{"svc", "run", "ready", "global"} {
 		if err := os.RemoveAll(filepath.Join(runDir, dir)); err != nil {
-			return err
+			return wiped, err
 		}
 	}
-	return replace(path, []byte(now))
+	return wiped, replace(path, []byte(now))
 }
 
 // replace writes a file as a whole: a reader sees the old or the new text. No

@@ -56,13 +56,6 @@ type leader struct {
 const markFD = 63
 
 func newSessions(runDir string) (*sessions, error) {
-	real, err := filepath.EvalSymlinks(runDir)
-	if err != nil {
-		return nil, err
-	}
-	if real, err = filepath.Abs(real); err != nil {
-		return nil, err
-	}
 	// No mark may ever be descriptor 63 of the daemon: it would hold itself, and
 	// its children before their exec, for a part of the tree.
 	if _, err := unix.FcntlInt(markFD, unix.F_GETFD, 0); err == unix.EBADF {
@@ -78,7 +71,7 @@ func newSessions(runDir string) (*sessions, error) {
 			return nil, err
 		}
 	}
-	return &sessions{notes: filepath.Join(real, "run"), trees: make(map[Tree]*family)}, nil
+	return &sessions{notes: filepath.Join(runDir, "run"), trees: make(map[Tree]*family)}, nil
 }
 
 func (s *sessions) mark(t Tree) string {
@@ -277,7 +270,7 @@ func (s *sessions) state(t Tree) (int, error) {
 }
 
 // await can only look again: nothing tells when a session is empty.
-func (s *sessions) await(_ Tree, d time.Duration) { time.Sleep(min(d, 250*time.Millisecond)) }
+func (s *sessions) await(_ Tree, d time.Duration) { time.Sleep(d) }
 
 func (s *sessions) remove(t Tree) {
 	s.mu.Lock()

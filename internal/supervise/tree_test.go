@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/service"
@@ -21,6 +23,10 @@ func TestKillModeMain(t *testing.T) {
 		w.spawn("a", 1, "sh", "-c", "(echo 'exec sleep 1000' | setsid sh -s & echo $! >"+file+") ; exec sleep 1000")
 		w.event("a", 1, service.Spawned)
 		session := pidIn(t, file)
+		t.Cleanup(func() {
+			p, _ := os.FindProcess(session)
+			p.Kill()
+		})
 		w.term("a", 1)
 		if e := w.event("a", 1, service.Exited); e.Left < 1 {
 			t.Errorf("left %d, want the session", e.Left)
@@ -42,9 +48,6 @@ func TestKillModeMain(t *testing.T) {
 		if !alive(session) {
 			t.Error("the next run's KILL took it")
 		}
-		p, _ := os.FindProcess(session)
-		p.Kill()
-		eventually(t, "it is gone", func() bool { return !alive(session) })
 	})
 }
 
@@ -206,6 +209,8 @@ func TestPidReuseInAFamily(t *testing.T) {
 	step("the session is empty", table(proc(103, 1, 103, 8)))
 	step("its number is used again", table(proc(100, 1, 100, 90), proc(101, 100, 100, 91)))
 	f = &family{leaders: []leader{{pid: 100, started: 5}}}
+	step("it was used again before anybody looked", table(proc(100, 1, 100, 90), proc(101, 100, 100, 91)))
+	f = &family{leaders: []leader{{pid: 100, started: 5}}}
 	if got := f.count(table(), nil, 0); len(got) != 0 || f.leaders[0].over {
 		t.Error("a leader younger than the scan is over")
 	}
@@ -248,6 +253,28 @@ func TestCgroupPlaces(t *testing.T) {
 	}
 }
 
+// The kernel's event comes long before anybody would look again.
+func TestEndOfATreeIsHeard(t *testing.T) {
+	w := withCgroups(t)
+	file := filepath.Join(t.TempDir(), "pid")
+	w.spawn("a", 1, "sh", "-c", "sh -c 'echo $$ >"+file+"; exec sleep 1000' & exit 0")
+	pid := pidIn(t, file)
+	w.event("a", 1, service.Exited)
+	c := w.host.trees.(*cgroups)
+	heard := make(chan bool)
+	go func() {
+		c.await(Tree{"a", 1}, time.Hour)
+		close(heard)
+	}()
+	p, _ := os.FindProcess(pid)
+	p.Kill()
+	select {
+	case <-heard:
+	case <-time.After(patience):
+		t.Error("nothing heard")
+	}
+}
+
 func TestCgroupsAreRemoved(t *testing.T) {
 	w := withCgroups(t)
 	c := w.host.trees.(*cgroups)
@@ -279,6 +306,10 @@ func init() {
 			return 4
 		}
 		defer s.Close(false)
+		if lines := s.Degraded(); len(lines) > 0 {
+			fmt.Fprintln(os.Stderr, lines)
+			return 6
+		}
 		s.Do(engine.Effect{Kind: engine.EffectSpawn, Service: "a", Attempt: 1, Spawn: spawnOf("a", 1, "sh", "-c", "exit 7")})
 		for in := range events {
 			if in.Process.Kind == service.Exited {
