@@ -116,7 +116,7 @@ func (t *table) listRoutes() error {
 		var err error
 		for range interrupts {
 			part := make(map[int][]string)
-			err = netlink.RouteListFilteredIter(family, nil, 0, func(r netlink.Route) bool {
+			err = netlink.RouteListFilteredIter(family, &netlink.Route{}, 0, func(r netlink.Route) bool {
 				if r.Type == unix.RTN_UNICAST && isDefault(&r) {
 					throughLinks(&r, part)
 				}
