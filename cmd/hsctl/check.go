@@ -33,18 +33,9 @@ one; warnings do not count.`,
 }
 
 func (a *app) check(args []string) error {
-	where := "the daemon's directories"
-	var conf *config.Config
-	var problems []toml.Problem
-	if len(args) == 0 {
-		l := layout.Default()
-		conf, problems = l.Read(true)
-	} else {
-		where = args[0]
-		if info, err := os.Stat(where); err != nil || !info.IsDir() {
-			return usage("check: %s is no directory: name one with rules.d and services in it", where)
-		}
-		conf, problems = layout.Check(where)
+	conf, problems, err := readFiles(args)
+	if err != nil {
+		return err
 	}
 	if a.json {
 		out, err := json.Marshal(append([]toml.Problem{}, problems...))
@@ -59,11 +50,28 @@ func (a *app) check(args []string) error {
 			fmt.Fprintln(a.out, clean(p.String()))
 		}
 	}
-	if conf == nil || toml.HasErrors(problems) {
+	if conf == nil {
 		return silent(engine.CodeNo)
 	}
 	if !a.json {
-		fmt.Fprintf(a.out, "%s and %s in %s: good\n", many(len(conf.Rules), "rule"), many(len(conf.Services), "service"), where)
+		for _, n := range conf.Notes {
+			fmt.Fprintln(a.out, clean(n))
+		}
+		fmt.Fprintf(a.out, "%s and %s: good\n", many(len(conf.Rules), "rule"), many(len(conf.Services), "service"))
 	}
 	return nil
+}
+
+// readFiles reads a directory, or, where none is named, what a daemon reads.
+func readFiles(args []string) (*config.Config, []toml.Problem, error) {
+	if len(args) == 0 {
+		l := layout.Default()
+		conf, problems := l.Read(true)
+		return conf, problems, nil
+	}
+	if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
+		return nil, nil, usage("check: %s is no directory: name one with rules.d and services in it", args[0])
+	}
+	conf, problems := layout.Check(args[0])
+	return conf, problems, nil
 }

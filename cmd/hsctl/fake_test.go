@@ -341,7 +341,7 @@ func (f *fakeDaemon) report(patterns []string) status.Report {
 		Config:  status.Config{Generation: 1, Loaded: fakeSince, Problems: []toml.Problem{}}}
 	if f.suspended {
 		by := "uid:0"
-		r.Suspend = &by
+		r.Suspended = &by
 	}
 	for _, name := range f.names() {
 		if matches(patterns, name) {

@@ -63,7 +63,7 @@ func sample() *status.Report {
 	}
 	return &status.Report{
 		Schema: 1, Version: "1.0", BootID: "b00t", Degraded: []string{"no cgroups: processes that leave their session are not found"},
-		Suspend: ptr("uid:0"), Services: []status.Service{full, void},
+		Suspended: ptr("uid:0"), Services: []status.Service{full, void},
 		Sources: []object.SourceStatus{
 			{Name: "uevent", State: object.Synced, Events: 412},
 			{Name: "link", State: object.Resyncing, Resyncs: 2, Events: 99, Lost: 1, Refused: 3},
@@ -140,7 +140,7 @@ func TestWhyText(t *testing.T) {
 	}})
 	a.printWhy(&status.Why{Service: "supplicant@wlan0", State: "failed",
 		Unmet: ptr("it failed: wpa_supplicant: not found"), Remedy: ptr("install it; it is tried again then"),
-		Chain: []status.Step{{What: "hold", Text: "uid:0 holds supplicant@wlan0"}}, HurtsAre: []string{"dhcp@wlan0", "ntpd"}})
+		Chain: []status.Step{{What: "hold", Text: "uid:0 holds supplicant@wlan0"}}, Dependents: []string{"dhcp@wlan0", "ntpd"}})
 	golden(t, "why.txt", out.Bytes())
 }
 

@@ -96,8 +96,8 @@ func (a *app) printServices(services []status.Service) {
 // printTroubles says what is not normal.
 func (a *app) printTroubles(report *status.Report) {
 	var lines []string
-	if report.Suspend != nil {
-		lines = append(lines, "suspended by "+*report.Suspend+": nothing runs until hsctl resume")
+	if report.Suspended != nil {
+		lines = append(lines, "suspended by "+*report.Suspended+": nothing runs until hsctl resume")
 	}
 	for _, d := range report.Degraded {
 		lines = append(lines, "degraded: "+d)

@@ -67,8 +67,8 @@ func (a *app) printWhy(w *status.Why) {
 	if w.Remedy != nil {
 		fmt.Fprintf(a.out, "  to change that: %s\n", clean(*w.Remedy))
 	}
-	if len(w.HurtsAre) > 0 {
-		fmt.Fprintf(a.out, "  down because of it: %s\n", clean(list(w.HurtsAre)))
+	if len(w.Dependents) > 0 {
+		fmt.Fprintf(a.out, "  down because of it: %s\n", clean(list(w.Dependents)))
 	}
 	first := 1
 	if w.Unmet != nil && len(w.Chain) > 0 {

@@ -176,7 +176,7 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		if !c.heldUp(u) {
 			u.Holds = append(u.Holds, hold.Hold{Holder: hold.Admin, Number: c.next(), Count: 1, Phase: hold.Held, Since: c.now.Wall, Cause: by})
 		}
-		c.touched(u, "started by "+by)
+		c.touched(u, "started by "+by+": "+c.heldFor(u))
 	case VerbStop, VerbBlock:
 		kind := hold.CapStop
 		if call.Verb == VerbBlock {

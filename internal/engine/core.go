@@ -68,7 +68,7 @@ type Unit struct {
 	Gates    []gateState     `json:"gates"`
 	Because  string          `json:"because"` // why it is as it is, one line
 	Exit     *exitRecord     `json:"exit"`
-	Hist     []change        `json:"history"`
+	History  []change        `json:"history"`
 	Changes  int64           `json:"changes"`
 	Shown    string          `json:"shown"` // public state at the last Step
 	Since    time.Time       `json:"since"` // of Shown

@@ -129,7 +129,7 @@ func (c *Core) evaluate(key object.Key) {
 	}
 	c.scratch = c.index.Candidates(o, c.scratch[:0])
 	claimed := match.No
-	mark := c.sweepMark(key)
+	mark := c.audit(key)
 	for _, i := range c.scratch {
 		r := &c.conf.Rules[i]
 		answer := min(c.asks(r, o), match.Yes-claimed)

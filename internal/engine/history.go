@@ -63,11 +63,11 @@ func (c *Core) shown() {
 			continue
 		}
 		u.Changes++
-		u.Hist = append(u.Hist, change{At: c.now.Wall, From: u.Shown, To: now, Reason: u.reason(c, now)})
-		if n := len(u.Hist) - historyLength; n > 0 {
-			u.Hist = append(u.Hist[:0], u.Hist[n:]...)
+		u.History = append(u.History, change{At: c.now.Wall, From: u.Shown, To: now, Reason: u.reason(c, now)})
+		if n := len(u.History) - historyLength; n > 0 {
+			u.History = append(u.History[:0], u.History[n:]...)
 		}
-		c.log("%s: %s → %s: %s", u.Name, u.Shown, now, u.Hist[len(u.Hist)-1].Reason)
+		c.log("%s: %s → %s: %s", u.Name, u.Shown, now, u.History[len(u.History)-1].Reason)
 		u.Shown, u.Since, u.dirty = now, c.now.Wall, true
 	}
 }

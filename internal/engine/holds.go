@@ -156,21 +156,20 @@ func (c *Core) holders(rule string, key object.Key) []*Unit {
 
 // gone ends what an object held that does not exist any more.
 func (c *Core) gone(key object.Key) {
-	s := c.sweepMark(key)
+	s := c.audit(key)
 	s.loseOthers()
 }
 
-// sweep is mark and sweep over the holds of one object: what no rule marked is
-// lost.
-type sweep struct {
+// audit goes over the holds of one object: what no rule has seen to is lost.
+type audit struct {
 	c     *Core
 	key   object.Key
 	units []*Unit
 	rules []string
 }
 
-func (c *Core) sweepMark(key object.Key) sweep {
-	s := sweep{c: c, key: key}
+func (c *Core) audit(key object.Key) audit {
+	s := audit{c: c, key: key}
 	for _, u := range c.order {
 		if slices.ContainsFunc(u.Holds, func(h hold.Hold) bool { return h.Life.Key == key }) {
 			s.units = append(s.units, u)
@@ -180,9 +179,9 @@ func (c *Core) sweepMark(key object.Key) sweep {
 	return s
 }
 
-func (s *sweep) seen(rule string) { s.rules = append(s.rules, rule) }
+func (s *audit) seen(rule string) { s.rules = append(s.rules, rule) }
 
-func (s *sweep) loseOthers() {
+func (s *audit) loseOthers() {
 	o := s.c.Objects.Get(s.key)
 	for _, u := range s.units {
 		for _, h := range slices.Clone(u.Holds) {

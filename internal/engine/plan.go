@@ -171,6 +171,8 @@ func (c *Core) unwanted(u *Unit) obstacle {
 		return obstacle{}
 	case u.def == nil:
 		return obstacle{kind: "blocked", what: "it is not defined any more"}
+	case u.def.Broken != "":
+		return obstacle{kind: "blocked", what: u.def.Broken}
 	case u.def.Masked:
 		return obstacle{kind: "blocked", what: "it is masked by " + u.def.Pos.File}
 	case c.Shutdown:

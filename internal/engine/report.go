@@ -23,7 +23,7 @@ func (c *Core) Report(patterns []string) status.Report {
 		Config: status.Config{Generation: c.Generation, Loaded: c.Loaded, Problems: slices.Concat([]toml.Problem{}, c.conf.Problems)},
 	}
 	if c.Suspended != "" {
-		r.Suspend = &c.Suspended
+		r.Suspended = &c.Suspended
 	}
 	for _, name := range patterns { // an instance of a known template is never unknown
 		if c.known(name) {
@@ -74,8 +74,8 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 		at := c.wall(m.NotBefore)
 		s.NextStart = &at
 	}
-	if n := len(u.Hist); n > 0 && u.Hist[n-1].To == s.State {
-		s.Reason = u.Hist[n-1].Reason
+	if n := len(u.History); n > 0 && u.History[n-1].To == s.State {
+		s.Reason = u.History[n-1].Reason
 	}
 	if s.Reason == "" {
 		s.Reason = c.unwanted(u).what
@@ -124,7 +124,7 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 	if primary != "" {
 		s.Primary = &primary
 	}
-	for _, h := range u.Hist {
+	for _, h := range u.History {
 		s.History = append(s.History, status.Change{Service: u.Name, At: h.At, From: h.From, To: h.To, Reason: h.Reason, Count: u.Changes})
 	}
 	for i := range s.History { // the last has the count of all
@@ -194,7 +194,12 @@ func (c *Core) answerObjects(call *Call) {
 	var cond match.Cond
 	if call.Match != "" {
 		var err error
-		if cond, err = match.Parse(call.Match); err != nil {
+		if call.Kind == "" {
+			cond, err = match.Parse(call.Match)
+		} else {
+			cond, err = rule.ParseCondition(kind, call.Match)
+		}
+		if err != nil {
 			c.refuse(call.ID, CodeUsage, "match: "+err.Error())
 			return
 		}

@@ -217,7 +217,7 @@ func (c *Core) monitors() {
 				continue
 			}
 			m.Seen[name] = u.Changes
-			last := u.Hist[len(u.Hist)-1]
+			last := u.History[len(u.History)-1]
 			c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: m.ID, More: true, Value: status.Change{
 				Service: name, At: last.At, From: last.From, To: last.To, Reason: last.Reason, Count: u.Changes}}})
 		}

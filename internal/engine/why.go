@@ -23,11 +23,11 @@ func (c *Core) answerWhy(call *Call) {
 		return
 	}
 	u := c.peek(name)
-	w := status.Why{Service: name, State: c.public(u), Running: u.Machine.State == service.Up, Chain: []status.Step{}, HurtsAre: []string{}}
+	w := status.Why{Service: name, State: c.public(u), Running: u.Machine.State == service.Up, Chain: []status.Step{}, Dependents: []string{}}
 	if w.Running && !call.Not {
 		c.chain(u, &w, map[*Unit]bool{})
-		if n := len(u.Hist); n > 0 {
-			h := u.Hist[n-1]
+		if n := len(u.History); n > 0 {
+			h := u.History[n-1]
 			w.Chain = append(w.Chain, status.Step{What: "transition", Text: fmt.Sprintf("%s → %s at %s: %s", h.From, h.To, h.At.Format("15:04:05.000"), h.Reason)})
 		}
 		c.answer(call.ID, w)
@@ -42,7 +42,7 @@ func (c *Core) answerWhy(call *Call) {
 	for _, d := range c.order {
 		for _, t := range d.needs {
 			if t == u && c.heldUp(d) && d.Machine.State != service.Up {
-				w.HurtsAre = append(w.HurtsAre, d.Name)
+				w.Dependents = append(w.Dependents, d.Name)
 			}
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"hotsvc/internal/config"
+	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
 )
 
@@ -130,33 +130,14 @@ func find(name string) string {
 	return where
 }
 
-// fstab lists the mount points that a boot waits for: all of fstab(5) without
-// noauto, nofail and swap.
+// fstab lists the mount points that a boot waits for.
 func fstab() []string {
 	data, err := os.ReadFile("/etc/fstab")
 	if err != nil {
 		return nil // none to wait for
 	}
-	return mountPoints(string(data))
+	return service.Fstab(string(data))
 }
-
-func mountPoints(text string) []string {
-	var out []string
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) < 4 || strings.HasPrefix(f[0], "#") || f[2] == "swap" || !strings.HasPrefix(f[1], "/") {
-			continue
-		}
-		options := "," + f[3] + ","
-		if !strings.Contains(options, ",noauto,") && !strings.Contains(options, ",nofail,") {
-			out = append(out, unescape.Replace(f[1]))
-		}
-	}
-	return out
-}
-
-// unescape undoes what fstab(5) does to spaces and tabs in names.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`)
 
 // cause is an error without the file's name, which is said already.
 func cause(err error) string {

@@ -12,14 +12,14 @@ const Schema = 1
 
 // Report is the answer of `hsctl status --json`.
 type Report struct {
-	Schema   int                   `json:"schema"`
-	Version  string                `json:"version"`
-	BootID   string                `json:"boot_id"`
-	Degraded []string              `json:"degraded"` // what this daemon cannot promise, a line each
-	Suspend  *string               `json:"suspended"`
-	Services []Service             `json:"services"`
-	Sources  []object.SourceStatus `json:"sources"`
-	Config   Config                `json:"config"`
+	Schema    int                   `json:"schema"`
+	Version   string                `json:"version"`
+	BootID    string                `json:"boot_id"`
+	Degraded  []string              `json:"degraded"` // what this daemon cannot promise, a line each
+	Suspended *string               `json:"suspended"`
+	Services  []Service             `json:"services"`
+	Sources   []object.SourceStatus `json:"sources"`
+	Config    Config                `json:"config"`
 }
 
 // Config says which configuration is in force.
@@ -129,13 +129,13 @@ type Change struct {
 
 // Why is the answer of `hsctl why`.
 type Why struct {
-	Service  string   `json:"service"`
-	State    string   `json:"state"`
-	Running  bool     `json:"running"`
-	Chain    []Step   `json:"chain"`      // running: kernel event → object → rule → hold → transition
-	Unmet    *string  `json:"unmet"`      // down: the first fact that is missing
-	Remedy   *string  `json:"remedy"`     // what would change it
-	HurtsAre []string `json:"dependents"` // services that are down because this one is
+	Service    string   `json:"service"`
+	State      string   `json:"state"`
+	Running    bool     `json:"running"`
+	Chain      []Step   `json:"chain"`      // running: kernel event → object → rule → hold → transition
+	Unmet      *string  `json:"unmet"`      // down: the first fact that is missing
+	Remedy     *string  `json:"remedy"`     // what would change it
+	Dependents []string `json:"dependents"` // services that are down because this one is
 }
 
 // Step is one link of a chain.
