@@ -35,6 +35,7 @@ func (t *table) List(bool) error {
 		return fmt.Errorf("dump addresses: %w", err)
 	}
 	t.tree.Attrs, t.routes = t.wanted()
+	t.ours = t.tree.OfThisNetwork()
 	t.links = make(map[int]*link, len(links))
 	t.dirty, t.gone = t.dirty[:0], nil
 	for _, body := range links {

@@ -17,6 +17,7 @@ type table struct {
 	tree    *sysfs.Tree
 	run     string
 	initial bool // this is the machine's first network namespace
+	ours    bool // /sys shows our network namespace
 	wanted  func() (attrs []string, routes bool)
 	refuse  func()
 	relist  func()

@@ -91,6 +91,12 @@ func (t *table) compose(l *link) object.Words {
 // foldWireless adds what a radio knows. iftype, ssid and associated need
 // nl80211, and stay absent until there is a reader for it: this is its place.
 func (t *table) foldWireless(w object.Words, l *link) {
+	if !l.read && t.ours {
+		// /sys has another name for it already. The next message has it too;
+		// until then a radio must not pass for a cable: unknown, not false.
+		w["wireless"] = nil
+		return
+	}
 	w["wireless"] = t.texts.One(strconv.FormatBool(l.wireless))
 }
 

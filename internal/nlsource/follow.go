@@ -87,11 +87,19 @@ func (f *Follower) Run(ctx context.Context, sink object.Sink) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		was := f.status
 		f.status.State, f.status.Error = object.Failed, fmt.Sprintf("%s: %v", f.Name, err)
-		if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) {
-			f.status.State = object.Absent // a kernel without it does not get it
+		absent := errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT)
+		if absent {
+			f.status.State = object.Absent
 		}
-		sink(object.Report{Status: f.status})
+		if f.status != was { // failing again in the same way is no news
+			sink(object.Report{Status: f.status})
+		}
+		if absent { // a running kernel does not get it
+			<-ctx.Done()
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil

@@ -11,9 +11,10 @@ import (
 // it (fs/sysfs/mount.c): after a plain setns, as `nsenter --net` does it, /sys
 // still shows another machine's eth0, maybe even with the same ifindex.
 //
-// There is no call that asks for the owner, so the names that both sides know
-// are compared by ifindex and hardware address. lo is everywhere and proves
-// nothing. A link made or renamed in between differs for a moment: look again.
+// There is no call that asks for the owner, so the links whose names both sides
+// know are compared. One that agrees in ifindex and hardware address proves it;
+// lo is everywhere and proves nothing. A link that is made, renamed or deleted
+// in between proves nothing either, so without a proof it looks again.
 func (t *Tree) OfThisNetwork() bool {
 	for range 3 {
 		links, err := net.Interfaces() // asks rtnetlink, which is always our own
@@ -38,16 +39,20 @@ func (t *Tree) agrees(links []net.Interface) bool {
 			names[e.Name()] = true
 		}
 	}
-	both := 0
+	alike, other := 0, 0
 	for _, l := range links {
-		if names[l.Name] {
-			both++
-			if !t.Shows(l.Name, l.Index, l.HardwareAddr) {
-				return false
+		switch {
+		case !names[l.Name]:
+		case t.Shows(l.Name, l.Index, l.HardwareAddr):
+			if len(l.HardwareAddr) > 0 {
+				return true
 			}
+			alike++ // a tunnel: its ifindex alone may be chance
+		default:
+			other++
 		}
 	}
-	return both > 0 || len(names) == 0
+	return other == 0 && (alike > 0 || len(names) == 0)
 }
 
 // Shows tells whether /sys/class/net/NAME is the link with that ifindex and

@@ -1,0 +1,155 @@
+package nlsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/livetest"
+	"hotsvc/internal/object"
+)
+
+// empty is a table of nothing, which counts what is asked of it.
+type empty struct {
+	lists, waits atomic.Int64
+	failing      atomic.Int64 // so many lists fail
+}
+
+func (e *empty) List(bool) error {
+	e.lists.Add(1)
+	if e.failing.Add(-1) >= 0 {
+		return errors.New("dump interrupted")
+	}
+	return nil
+}
+func (e *empty) Apply([]byte) bool { return true }
+func (e *empty) Take(full bool) []object.Batch {
+	if full {
+		return []object.Batch{{Full: true}}
+	}
+	return nil
+}
+func (e *empty) Due() time.Time { e.waits.Add(1); return time.Time{} }
+func (e *empty) Tick()          {}
+
+type log struct {
+	mu      sync.Mutex
+	reports []object.Report
+}
+
+func (l *log) sink(r object.Report) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reports = append(l.reports, r)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var lines []string
+	for _, r := range l.reports {
+		line := string(r.Status.State)
+		if r.Status.Error != "" {
+			line += " (" + r.Status.Error + ")"
+		}
+		if r.Batch != nil {
+			line += fmt.Sprintf(" full=%v", r.Batch.Full)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "; ")
+}
+
+func start(t *testing.T, f *Follower) *log {
+	t.Helper()
+	l := &log{}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx, l.sink) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("run: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("does not end")
+		}
+	})
+	return l
+}
+
+func says(t *testing.T, l *log, want string) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("reports: %s", l)
+		}
+	}()
+	livetest.Until(t, want, func() bool { return l.String() == want })
+}
+
+func TestAKernelWithoutTheFamily(t *testing.T) {
+	table := &empty{}
+	l := start(t, &Follower{Name: "x", Family: 31, Groups: 1, Room: 4096, Table: table})
+	says(t, l, "absent (x: open socket: socket: protocol not supported)")
+	if table.lists.Load() != 0 {
+		t.Error("it lists what it cannot follow")
+	}
+}
+
+func TestAnIdleSourceSleeps(t *testing.T) {
+	livetest.Namespace(t, func(t *testing.T) {
+		table := &empty{}
+		f := &Follower{Name: "x", Family: unix.NETLINK_KOBJECT_UEVENT, Groups: 1, Room: 4096, Table: table}
+		l := start(t, f)
+		says(t, l, "starting; synced full=true")
+		var before, after unix.Rusage
+		_ = unix.Getrusage(unix.RUSAGE_SELF, &before)
+		waits := table.waits.Load()
+		time.Sleep(100 * time.Millisecond) // what must not happen cannot be waited for
+		_ = unix.Getrusage(unix.RUSAGE_SELF, &after)
+		if n := table.waits.Load() - waits; n > 2 {
+			t.Errorf("woke %d times for nothing", n)
+		}
+		if ms := (after.Utime.Nano() - before.Utime.Nano()) / 1e6; ms > 30 {
+			t.Errorf("%d ms of processor in 100 idle ones", ms)
+		}
+		f.Ask()
+		says(t, l, "starting; synced full=true; synced full=true")
+		if table.lists.Load() != 2 {
+			t.Errorf("%d lists", table.lists.Load())
+		}
+	})
+}
+
+func TestAListThatFailsIsMadeAgain(t *testing.T) {
+	livetest.Namespace(t, func(t *testing.T) {
+		table := &empty{}
+		table.failing.Store(2)
+		f := &Follower{Name: "x", Family: unix.NETLINK_KOBJECT_UEVENT, Groups: 1, Room: 4096, Table: table}
+		l := start(t, f)
+		says(t, l, "starting; starting (x: list: dump interrupted); starting (x: list: dump interrupted); synced full=true")
+	})
+}
+
+func TestAskFromManySidesIsNeverLost(t *testing.T) {
+	livetest.Namespace(t, func(t *testing.T) {
+		table := &empty{}
+		f := &Follower{Name: "x", Family: unix.NETLINK_ROUTE, Groups: 1, Room: 4096, Table: table}
+		start(t, f)
+		for range 300 {
+			before := table.lists.Load()
+			f.AskGroups(1 << (unix.RTNLGRP_IPV4_ROUTE - 1))
+			livetest.Until(t, "one more list", func() bool { return table.lists.Load() > before })
+		}
+	})
+}
