@@ -158,14 +158,17 @@ func (a *attempt) wait(p Process) {
 func (a *attempt) retire() {
 	x, s := a.x, a.x.s
 	s.mu.Lock()
-	mine := a.gone && x.attempts[a.tree.Attempt] == a
-	if mine {
+	gone := a.gone
+	s.mu.Unlock()
+	if !gone {
+		return
+	}
+	s.k.RemoveTree(a.tree) // twice does no harm
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.attempts[a.tree.Attempt] == a {
 		delete(x.attempts, a.tree.Attempt)
 		x.tidy()
-	}
-	s.mu.Unlock()
-	if mine {
-		s.k.RemoveTree(a.tree)
 	}
 }
 

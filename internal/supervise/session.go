@@ -249,17 +249,32 @@ func livingStats(pids []int) (living []stat) {
 	return living
 }
 
+// signal reaches whom a scan shows. What was forked meanwhile is in the next
+// one: KILL goes on until there is nobody new, or the forks outrun it.
 func (s *sessions) signal(t Tree, sig syscall.Signal) error {
-	living, err := s.members(t)
-	errs := []error{err}
-	for _, m := range living {
-		errs = append(errs, signalChecked(m.pid, sig, func() bool {
-			now, err := readStat(m.pid)
-			return err == nil && now.started == m.started
-		}))
+	done := make(map[int]uint64)
+	for range maxScans {
+		living, err := s.members(t)
+		if err != nil {
+			return err
+		}
+		fresh := slices.DeleteFunc(living, func(m stat) bool { return done[m.pid] == m.started })
+		var errs []error
+		for _, m := range fresh {
+			done[m.pid] = m.started
+			errs = append(errs, signalChecked(m.pid, sig, func() bool {
+				now, err := readStat(m.pid)
+				return err == nil && now.started == m.started
+			}))
+		}
+		if err := errors.Join(errs...); err != nil || len(fresh) == 0 || sig != syscall.SIGKILL {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
+
+const maxScans = 100
 
 func (s *sessions) state(t Tree) (int, error) {
 	living, err := s.members(t)
