@@ -213,11 +213,13 @@ func TestLiveLossDuringTheList(t *testing.T) {
 
 var _ nlsource.Table = (*troubled)(nil)
 
-// A hundred veths and as many bridges come and go while the socket is tiny.
-func TestLiveChurn(t *testing.T) {
+// Links are made in numbers and "add" is written to every uevent file, as a
+// coldplug does it, while the socket is tiny: nothing is lost, and no device
+// begins another life.
+func TestLiveChurnAndColdplug(t *testing.T) {
 	livetest.Namespace(t, func(t *testing.T) {
 		_, e := start(t, Config{Room: 4096})
-		for i := range 30 {
+		for i := range 60 {
 			addVeth(t, fmt.Sprintf("va%d", i), fmt.Sprintf("vb%d", i))
 			la := netlink.NewLinkAttrs()
 			la.Name = fmt.Sprintf("br%d", i)
@@ -228,7 +230,18 @@ func TestLiveChurn(t *testing.T) {
 				delLink(t, fmt.Sprintf("va%d", i))
 			}
 		}
-		reaches(t, e, truth(t))
-		t.Logf("%+v", e.now())
+		want := truth(t)
+		reaches(t, e, want)
+		for range 5 {
+			for p := range want {
+				if err := os.WriteFile("/sys"+p+"/uevent", []byte("add"), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		inject(t, "add@/devices/last\x00ACTION=add\x00DEVPATH=/devices/last\x00")
+		livetest.Until(t, "all read", func() bool { return e.get("/devices/last") != nil || e.now().Lost > 0 })
+		reaches(t, e, want)
+		t.Logf("%d devices, %+v", len(want), e.now())
 	})
 }
