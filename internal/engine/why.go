@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"hotsvc/internal/hold"
+	"hotsvc/internal/match"
 	"hotsvc/internal/object"
+	"hotsvc/internal/rule"
 	"hotsvc/internal/service"
 	"hotsvc/internal/status"
 )
@@ -129,7 +131,7 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 		if len(rules) == 0 {
 			return o.what, fmt.Sprintf("no rule requires it: `hsctl start %s`, or write a rule", u.Name)
 		}
-		return o.what + ": " + rules[0], fmt.Sprintf("that rule's condition, or `hsctl start %s`", u.Name)
+		return o.what + ": " + strings.Join(rules, "; "), fmt.Sprintf("that condition, or `hsctl start %s`", u.Name)
 	case "blocked":
 		if o.at != nil {
 			u = o.at
@@ -158,26 +160,54 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 	return o.what, "wait, or hsctl start " + u.Name
 }
 
-// rulesFor lists the rules that could hold a service, each with the first
-// object that it misses on.
+// rulesFor says of each rule that could hold a service why it does not.
 func (c *Core) rulesFor(name string) []string {
 	template, instance := service.Split(name)
 	var out []string
 	for i := range c.conf.Rules {
 		r := &c.conf.Rules[i]
 		for _, required := range r.Require {
-			t, _ := service.Split(required)
-			if t != template || instance == "" && required != name {
-				continue
+			if t, _ := service.Split(required); t == template && (instance != "" || required == name) {
+				out = append(out, fmt.Sprintf("rule %s (%s) would, but %s", r.Name, r.Pos, c.misses(r, required, name)))
 			}
-			text := fmt.Sprintf("rule %s (%s) would, for a %s that matches %s", r.Name, r.Pos, r.Object, r.Match.String())
-			for _, o := range c.Objects.All(r.Object) {
-				if o.Name() == instance && instance != "" {
-					text += "; now: " + describe(o)
-				}
-			}
-			out = append(out, text)
 		}
 	}
 	return out
+}
+
+// misses says what a rule lacks to hold a service: of the objects that would
+// give the service its name, the one that comes nearest, and its first unmet term.
+func (c *Core) misses(r *rule.Rule, required, name string) string {
+	var best *object.Object
+	var unmet []string
+	for _, o := range c.Objects.All(r.Object) {
+		subject := reader{&c.Objects, o}
+		if expanded, err := rule.Expand(required, subject); err != nil || expanded != name {
+			continue
+		}
+		if u := r.Match.Unmet(subject, nil); best == nil || len(u) < len(unmet) {
+			best, unmet = o, u
+		}
+	}
+	_, instance := service.Split(name)
+	switch {
+	case best == nil && instance != "":
+		return fmt.Sprintf("there is no %s that gives the name %s", r.Object, name)
+	case best == nil:
+		return fmt.Sprintf("there is no %s", r.Object)
+	case len(unmet) > 0:
+		return fmt.Sprintf("%s does not match %s", best.Label(), strings.Join(unmet, " and "))
+	}
+	subject := reader{&c.Objects, best}
+	for i := range r.While {
+		if c.others(&r.While[i], best, subject) != match.Yes {
+			return fmt.Sprintf("only while another %s matches %s", r.While[i].Object, r.While[i].Match.String())
+		}
+	}
+	for i := range r.Unless {
+		if c.others(&r.Unless[i], best, subject) != match.No {
+			return fmt.Sprintf("not while another %s matches %s", r.Unless[i].Object, r.Unless[i].Match.String())
+		}
+	}
+	return "an earlier rule claims " + best.Label()
 }

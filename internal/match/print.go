@@ -47,3 +47,29 @@ func (c *Cond) UnmarshalText(text []byte) (err error) {
 	*c, err = Parse(string(text))
 	return err
 }
+
+// Unmet prints the terms that do not answer yes for an object, each with what
+// the object has instead.
+func (c *Cond) Unmet(object, subject Reader) []string {
+	var out []string
+	for i := range c.terms {
+		t := &c.terms[i]
+		if t.eval(object, subject) == Yes {
+			continue
+		}
+		text := t.String()
+		if t.join == "" {
+			values, known := object.Values(t.word)
+			switch {
+			case !known:
+				text += " (not known yet)"
+			case len(values) == 0:
+				text += " (it has none)"
+			default:
+				text += " (it is " + strings.Join(values, " ") + ")"
+			}
+		}
+		out = append(out, text)
+	}
+	return out
+}
