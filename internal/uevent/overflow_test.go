@@ -1,6 +1,7 @@
 package uevent
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -234,7 +235,11 @@ func TestLiveChurnAndColdplug(t *testing.T) {
 		reaches(t, e, want)
 		for range 5 {
 			for p := range want {
-				if err := os.WriteFile("/sys"+p+"/uevent", []byte("add"), 0); err != nil {
+				err := os.WriteFile("/sys"+p+"/uevent", []byte("add"), 0)
+				if errors.Is(err, os.ErrPermission) {
+					t.Skipf("the links came and went, but only root may coldplug them: %v", err)
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
