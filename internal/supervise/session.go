@@ -160,38 +160,39 @@ func (s *sessions) members(t Tree) ([]stat, error) {
 	if f == nil {
 		return nil, nil
 	}
+	held := s.held(t)
 	procs, err := s.scan()
 	if err != nil {
 		return nil, err
 	}
-	marked := s.marked(t, procs)
+	var marked []int
+	if held { // mostly nobody does, and the lock says so at once
+		before = 0 // for all that the scan may have missed, the session lives
+		for pid := range procs {
+			if link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, markFD)); err == nil && link == s.mark(t) {
+				marked = append(marked, pid)
+			}
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return f.count(procs, marked, before), nil
 }
 
-// marked lists those who hold the mark. Mostly nobody does, and the lock says
-// so at once.
-func (s *sessions) marked(t Tree, procs map[int]stat) (pids []int) {
+// held tells whether anybody holds the mark.
+func (s *sessions) held(t Tree) bool {
 	fd, err := unix.Open(s.mark(t), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil
+		return false
 	}
 	defer unix.Close(fd)
-	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
-		return nil
-	}
-	for pid := range procs {
-		if link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, markFD)); err == nil && link == s.mark(t) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil
 }
 
-// count finds the family's living in a scan and remembers them. Only so many
-// leaders were there before the scan, and may be missed in it.
-func (f *family) count(procs map[int]stat, marked []int, leaders int) []stat {
+// count finds the family's living in a scan and remembers them. Only the first
+// so many leaders were there before it: the session of one of those is over
+// when the scan shows nobody.
+func (f *family) count(procs map[int]stat, marked []int, before int) []stat {
 	mine := make(map[int]bool)
 	for pid, started := range f.known {
 		mine[pid] = procs[pid].started == started && started != 0
@@ -199,7 +200,7 @@ func (f *family) count(procs map[int]stat, marked []int, leaders int) []stat {
 	for _, pid := range marked {
 		mine[pid] = true
 	}
-	for i := range f.leaders[:leaders] {
+	for i := range f.leaders {
 		l := &f.leaders[i]
 		if first, ok := procs[l.pid]; ok && first.started != l.started {
 			l.over = true // the number is somebody else's
@@ -207,7 +208,7 @@ func (f *family) count(procs map[int]stat, marked []int, leaders int) []stat {
 		if l.over {
 			continue
 		}
-		l.over = true
+		l.over = i < before
 		for pid, st := range procs {
 			if st.session == l.pid && st.started >= l.started {
 				mine[pid], l.over = true, false
@@ -276,12 +277,21 @@ func (s *sessions) signal(t Tree, sig syscall.Signal) error {
 
 const maxScans = 100
 
+// state believes the mark more than the scan, which is no picture of one moment:
+// of a storm of forks it may see nobody. A child of ours that is about to exec
+// holds every mark for a moment; that is waited for.
 func (s *sessions) state(t Tree) (int, error) {
-	living, err := s.members(t)
-	if err != nil {
-		return -1, err
+	for range 10 {
+		living, err := s.members(t)
+		if err != nil {
+			return -1, err
+		}
+		if len(living) > 0 || !s.held(t) {
+			return len(living), nil
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return len(living), nil
+	return 1, nil
 }
 
 // await can only look again: nothing tells when a session is empty.
