@@ -123,12 +123,14 @@ func (d *daemon) takeOver(core *engine.Core) error {
 	records, global, lives, err := d.super.Load()
 	live := map[string]engine.Live{}
 	for _, l := range lives {
-		d.super.Adopt(l, nil)
 		if was, ok := live[l.Service]; !ok || l.Pid > 0 && (was.Pid == 0 || l.Attempt > was.Attempt) {
 			live[l.Service] = engine.Live{Attempt: l.Attempt, Command: l.Command, Pid: l.Pid, Started: l.Started}
 		}
 	}
 	core.Restore(records, global, live)
+	for _, l := range lives {
+		d.super.Adopt(l, nil)
+	}
 	return err
 }
 

@@ -111,7 +111,7 @@ const (
 	EffectGlobal                     // write Record as the core's own record
 	EffectSpawn                      // start Spawn
 	EffectTerm                       // run Spawn, if any, to its end, then send Signal to the main process
-	EffectKill                       // KILL every process of the attempt, answer Empty when so
+	EffectKill                       // KILL every process of the attempt and answer Empty when so; without KillAll the main one alone
 	EffectSweep                      // send Signal to what is left of the attempt, answer Empty when so
 	EffectSignal                     // send Signal to the main process
 	EffectReply                      // answer a call
@@ -130,7 +130,7 @@ type Effect struct {
 	Command  service.Command
 	Spawn    *service.Spawn
 	Signal   string // without SIG
-	KillAll  bool   // Sweep: false leaves the rest alone (kill_mode = "main")
+	KillAll  bool   // Kill, Sweep: false leaves all but the main process alone (kill_mode = "main")
 	Record   []byte // JSON
 	Reply    *Reply
 	Ifindex  int

@@ -289,9 +289,12 @@ func (c *Core) carryOut(u *Unit, a service.Effect) {
 			e.Spawn = spawn
 		}
 	case service.ActKill:
-		e.Kind = EffectKill
+		e.Kind, e.KillAll = EffectKill, u.eff.Policy.KillMode != service.KillMain
 	case service.ActSweep:
 		e.Kind, e.Signal, e.KillAll = EffectSweep, u.eff.Policy.StopSignal, u.eff.Policy.KillMode != service.KillMain
+		if u.Machine.Outcome == service.Refused {
+			e.KillAll = false // what could not be undone, a busy mount, still serves its users
+		}
 	}
 	c.emit(e)
 }

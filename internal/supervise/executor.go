@@ -38,6 +38,7 @@ type attempt struct {
 	dropped bool // its stop came before it began
 	killed  bool
 	proc    Process // nil: it could not be started
+	stopper Process // exec_stop while it runs
 	gone    bool    // its end is known
 }
 
@@ -257,7 +258,13 @@ func (a *attempt) stop(spawn *service.Spawn) {
 	defer p.Close()
 	s.mu.Lock()
 	killed := a.killed
+	a.stopper = p
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		a.stopper = nil
+		s.mu.Unlock()
+	}()
 	if killed {
 		s.signalTree(a.tree, syscall.SIGKILL)
 	}
@@ -267,13 +274,29 @@ func (a *attempt) stop(spawn *service.Spawn) {
 }
 
 // kill overtakes everything that is queued or under way. The lock is held.
-func (x *executor) kill(number int64) {
+func (x *executor) kill(e engine.Effect) {
+	number := e.Attempt
+	if a := x.attempts[number]; !e.KillAll && a != nil && a.begun {
+		a.killMain()
+		return
+	}
 	for n, a := range x.attempts {
 		if n <= number {
 			a.killed = true
 		}
 	}
 	x.end(number, "KILL")
+}
+
+// killMain is KILL where the service asks that the rest of its processes live on
+// (kill_mode = "main"). Its end is told by Exited; there is no Empty to wait
+// for. The lock is held.
+func (a *attempt) killMain() {
+	for _, p := range []Process{a.proc, a.stopper} {
+		if p != nil {
+			p.Signal(syscall.SIGKILL)
+		}
+	}
 }
 
 // end makes sure that the engine hears Empty when nothing lives any more of the

@@ -155,7 +155,7 @@ func (w *world) term(name string, attempt int64) {
 }
 
 func (w *world) kill(name string, attempt int64) {
-	w.Do(engine.Effect{Kind: engine.EffectKill, Service: name, Attempt: attempt})
+	w.Do(engine.Effect{Kind: engine.EffectKill, Service: name, Attempt: attempt, KillAll: true})
 }
 
 func (w *world) sweep(name string, attempt int64) {

@@ -84,7 +84,7 @@ func (s *Supervisor) Do(e engine.Effect) {
 	case engine.EffectTerm, engine.EffectSignal, engine.EffectSweep:
 		s.with(e.Service, func(x *executor) { x.order(e) })
 	case engine.EffectKill:
-		s.with(e.Service, func(x *executor) { x.kill(e.Attempt) })
+		s.with(e.Service, func(x *executor) { x.kill(e) })
 	case engine.EffectWatch:
 		s.watch(*e.Client)
 	}

@@ -27,9 +27,9 @@ func TestKillModeMain(t *testing.T) {
 			p, _ := os.FindProcess(session)
 			p.Kill()
 		})
-		w.term("a", 1)
-		if e := w.event("a", 1, service.Exited); e.Left < 1 {
-			t.Errorf("left %d, want the session", e.Left)
+		w.Do(engine.Effect{Kind: engine.EffectKill, Service: "a", Attempt: 1}) // without KillAll: out of patience with the main process
+		if e := w.event("a", 1, service.Exited); e.Left < 1 || e.Exit.Signal != "KILL" {
+			t.Errorf("left %d, %v; want the session left, and KILL", e.Left, e.Exit)
 		}
 		w.Do(engine.Effect{Kind: engine.EffectSweep, Service: "a", Attempt: 1, Signal: "TERM"})
 		w.event("a", 1, service.Empty)
