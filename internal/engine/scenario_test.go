@@ -86,6 +86,11 @@ func tell(t *testing.T, file string) {
 		t.Fatalf("%s has no story", file)
 	}
 	s := newStory(t, storyParts(head))
+	defer func() {
+		if p := recover(); p != nil {
+			t.Fatalf("%s: after\n%s\nthe core panics: %v", file, s.out.String(), p)
+		}
+	}()
 	got := s.run(written)
 	if got == written {
 		return
