@@ -1,0 +1,200 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// refused runs a daemon that must not start, and returns what it said.
+func (m *machine) refused(args ...string) string {
+	m.Helper()
+	cmd := m.command(args...)
+	done := make(chan bool)
+	go func() {
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			cmd.Process.Kill()
+		}
+	}()
+	out, err := cmd.CombinedOutput()
+	close(done)
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 111 {
+		m.Errorf("hotsvc ended with %v, want 111:\n%s", err, out)
+	}
+	var lines []string
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "error:") {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) != 1 {
+		m.Errorf("not one line that says error:\n%s", out)
+	}
+	return string(out)
+}
+
+// readOnly makes a directory that nobody can write to, not even root.
+func (m *machine) readOnly(name string) {
+	m.Helper()
+	must(m.T, os.Mkdir(m.path(name), 0o755))
+	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", 0, ""))
+	m.Cleanup(func() { unix.Unmount(m.path(name), unix.MNT_DETACH) })
+	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+}
+
+func TestSecondDaemonOnTheSameRunDir(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("a", `exec_start = ["sleep", "1000"]`)
+		m.boot()
+		m.do("start", "a")
+		pid := m.pid("a")
+		out := m.refused()
+		if !strings.Contains(out, m.path("run")) || !strings.Contains(out, "another hotsvc") {
+			m.Errorf("said:\n%s", out)
+		}
+		if got := m.pid("a"); got != pid {
+			m.Errorf("pid %d, before %d", got, pid)
+		}
+	})
+}
+
+func TestMissingRunDirIsMade(t *testing.T) {
+	live(t, func(m *machine) {
+		m.args = []string{"--run-dir", m.path("deep/er/run"), "--socket", m.path("run/control")}
+		must(m.T, os.Mkdir(m.path("run"), 0o755))
+		m.boot()
+		if _, err := os.Stat(m.path("deep/er/run/lock")); err != nil {
+			m.Error(err)
+		}
+	})
+}
+
+func TestRunDirThatCannotBeWritten(t *testing.T) {
+	live(t, func(m *machine) {
+		m.readOnly("run")
+		if out := m.refused(); !strings.Contains(out, m.path("run")) || !strings.Contains(out, "read-only") {
+			m.Errorf("said:\n%s", out)
+		}
+		m.file("plain", "")
+		if out := m.refused("--run-dir", m.path("plain/run")); !strings.Contains(out, "not a directory") {
+			m.Errorf("said:\n%s", out)
+		}
+	})
+}
+
+func TestReadOnlyLogDir(t *testing.T) {
+	live(t, func(m *machine) {
+		m.readOnly("log")
+		m.service("a", `exec_start = ["sh", "-c", "echo hello; exec sleep 1000"]`)
+		m.boot()
+		m.do("start", "a")
+		m.pid("a")
+		m.until("status tells it", func() bool {
+			return strings.Contains(strings.Join(m.report().Degraded, "\n"), m.path("log"))
+		})
+	})
+}
+
+func TestTermStopsInOrderAndLeavesNothing(t *testing.T) {
+	liveBothWays(t, func(m *machine) {
+		m.service("base", m.sleeper("base"))
+		m.service("mid", m.sleeper("mid")+"needs = [\"base\"]\n")
+		m.service("top", m.sleeper("top")+"needs = [\"mid\"]\n")
+		m.service("side", m.sleeper("side")+"after = [\"top\"]\n")
+		m.boot()
+		m.do("start", "top", "side")
+		m.until("all have begun", func() bool { return len(m.lines("journal")) == 4 })
+		pids := []int{m.pid("base"), m.pid("mid"), m.pid("top"), m.pid("side")}
+		m.quit(syscall.SIGTERM)
+		if got := strings.Join(m.lines("journal")[4:], ","); got != "end side,end top,end mid,end base" {
+			m.Errorf("the order was %s", got)
+		}
+		for _, pid := range pids {
+			if alive(pid) {
+				m.Errorf("process %d outlives the daemon", pid)
+			}
+		}
+		if left, _ := filepath.Glob(m.path("run/control")); left != nil {
+			m.Errorf("left behind: %v", left)
+		}
+		m.fails(111, "status")
+	})
+}
+
+func TestNextDaemonAdoptsWhatTheLastOneLeft(t *testing.T) {
+	for name, sig := range map[string]syscall.Signal{"USR1": syscall.SIGUSR1, "KILL": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			liveBothWays(t, func(m *machine) {
+				m.rules(cableRule)
+				m.service("net@", m.sleeper("{instance}"))
+				m.service("base", m.sleeper("base"))
+				m.service("top", m.sleeper("top")+"needs = [\"base\"]\n")
+				m.service("done", "type = \"oneshot\"\nexec_start = [\"sh\", \"-c\", \"echo once >>"+m.path("once")+"\"]")
+				m.boot()
+				m.cable("wan0")
+				m.do("start", "top")
+				m.do("require", "base", "done")
+				names := []string{"net@wan0", "base", "top"}
+				var pids []int
+				for _, n := range names {
+					pids = append(pids, m.pid(n))
+				}
+				m.until("all have begun", func() bool { return len(m.lines("journal")) == 3 })
+				for range 2 {
+					m.quit(sig)
+					m.boot()
+					for i, n := range names {
+						m.is(n, "up")
+						if got := m.pid(n); got != pids[i] || !alive(got) {
+							m.Errorf("%s has pid %d, before %d", n, got, pids[i])
+						}
+						if s := m.get(n); s.Restarts != 0 || s.Want != "up" {
+							m.Errorf("%s: %d restarts, want %s", n, s.Restarts, s.Want)
+						}
+					}
+				}
+				if n := len(m.lines("journal")); n != 3 || len(m.lines("once")) != 1 || m.get("done").State != "up" {
+					m.Errorf("journal %v, once %v, done is %s", m.lines("journal"), m.lines("once"), m.get("done").State)
+				}
+				if s := m.get("base"); len(s.Holds) != 1 || s.Holds[0].Count != 1 {
+					m.Errorf("the person's hold: %+v", s.Holds)
+				}
+				// It is a real parent to them: it hears of ends, and stops them.
+				must(m.T, unix.Kill(pids[0], unix.SIGKILL))
+				m.until("started again", func() bool { s := m.get("net@wan0"); return s.State == "up" && *s.Pid != pids[0] })
+				m.do("release", "base")
+				m.do("stop", "top", "base")
+				m.gone(pids[1])
+				m.gone(pids[2])
+			})
+		})
+	}
+}
+
+func TestCablePulledWhileNoDaemonRuns(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules(cableRule)
+		m.service("net@", `exec_start = ["sleep", "1000"]`)
+		m.boot()
+		m.cable("wan0")
+		m.cable("wan1")
+		pid0, pid1 := m.pid("net@wan0"), m.pid("net@wan1")
+		m.quit(syscall.SIGKILL)
+		m.remove("wan0")
+		m.cable("wan2")
+		m.boot()
+		m.gone(pid0)
+		m.is("net@wan2", "up")
+		if got := m.pid("net@wan1"); got != pid1 {
+			m.Errorf("pid %d, before %d", got, pid1)
+		}
+	})
+}

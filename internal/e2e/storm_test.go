@@ -1,0 +1,158 @@
+package e2e_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// While the daemon is stopped the kernel goes on; what its sockets cannot keep
+// is lost, and must be found by listing.
+func TestOverflowOfBothSocketsReachesTheTruth(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules(cableRule + "\n[[rule]]\nname = \"dev\"\nobject = \"device\"\nmatch = { SUBSYSTEM = \"net\", INTERFACE = \"wan*\" }\nrequire = [\"dev@{KERNEL}\"]\n")
+		for _, name := range []string{"net@", "dev@"} {
+			m.service(name, `exec_start = ["sleep", "1000"]`)
+		}
+		m.boot()
+		m.cable("wan0")
+		m.cable("wan1")
+		kept := m.pid("net@wan0")
+		m.pid("net@wan1")
+		must(m.T, m.daemon.Process.Signal(syscall.SIGSTOP))
+		m.remove("wan1") // a lost remove, later
+		// Changes that cost the sockets more than they hold.
+		for range 20 {
+			for i := range 60 {
+				name := fmt.Sprintf("noise%d", i)
+				must(m.T, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name, TxQLen: -1, NumTxQueues: 8, NumRxQueues: 8}, PeerName: "p" + name}))
+			}
+			for i := range 60 {
+				m.remove(fmt.Sprintf("noise%d", i))
+			}
+		}
+		m.cable("wan2") // a lost add
+		must(m.T, m.daemon.Process.Signal(syscall.SIGCONT))
+		m.is("net@wan2", "up")
+		m.is("dev@wan2", "up")
+		m.is("net@wan1", "down")
+		m.is("dev@wan1", "down")
+		if got := m.pid("net@wan0"); got != kept {
+			m.Errorf("pid %d, before %d", got, kept)
+		}
+		for _, name := range []string{"uevent", "link"} {
+			if s := m.source(name); s.Lost == 0 || s.Resyncs == 0 {
+				m.Errorf("the loss is not counted: %+v", s)
+			}
+		}
+	})
+}
+
+// The daemon is killed at moments of chance while cables come and go. Nothing
+// may run twice, and in the end everything is as the cables are.
+func TestDaemonKilledAgainAndAgainStartsNothingTwice(t *testing.T) {
+	liveBothWays(t, func(m *machine) {
+		lacks(m.T, "flock")
+		m.rules(strings.Replace(cableRule, "500ms", "50ms", 1))
+		// A second one would not get the lock, and say so.
+		m.service("net@", `exec_start = ["sh", "-c", "exec flock -n -E 9 `+m.path("lock")+`-$0 sleep 1000 || echo twice $0 >>`+m.path("twice")+`", "{instance}"]
+exec_stop_post = ["sh", "-c", "test \"$EXIT_STATUS\" != 9 || echo twice >>`+m.path("twice")+`"]
+backoff = { first = "10ms", max = "50ms" }`)
+		m.boot()
+		const cables = 4
+		in := [cables]bool{}
+		for i := range cables {
+			m.cable(fmt.Sprintf("wan%d", i))
+			in[i] = true
+		}
+		for range 12 {
+			for range 3 {
+				i := rand.IntN(cables)
+				if in[i] = !in[i]; in[i] {
+					m.plug(fmt.Sprintf("wan%d", i))
+				} else {
+					m.pull(fmt.Sprintf("wan%d", i))
+				}
+				time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+			}
+			m.quit(syscall.SIGKILL)
+			m.boot()
+		}
+		for i, plugged := range in {
+			name := fmt.Sprintf("net@wan%d", i)
+			if plugged {
+				m.gone(-1)
+				m.is(name, "up")
+			} else {
+				m.is(name, "down")
+			}
+		}
+		if _, err := os.Stat(m.path("twice")); err == nil {
+			m.Errorf("something ran twice: %v", m.lines("twice"))
+		}
+		want := 0
+		for _, plugged := range in {
+			if plugged {
+				want++
+			}
+		}
+		m.until("as many processes as cables", func() bool { return m.sleeps() == want })
+	})
+}
+
+// sleeps counts the living processes that are `sleep 1000` below us.
+func (m *machine) sleeps() (n int) {
+	for _, pid := range descendants(os.Getpid()) {
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); string(b) == "sleep\x001000\x00" {
+			n++
+		}
+	}
+	return n
+}
+
+func TestWaitingClientSurvivesARestartOfTheDaemon(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules(cableRule)
+		m.service("net@", `exec_start = ["sleep", "1000"]`)
+		m.service("held", `exec_start = ["sleep", "1000"]`)
+		m.boot()
+		holder := m.hsctl("hold", "held", "--", "sleep", "1000")
+		must(m.T, holder.Start())
+		defer holder.Wait()
+		defer holder.Process.Kill()
+		pid := m.pid("held")
+		waiter := m.hsctl("wait", "net@wan0", "--timeout", "20s")
+		must(m.T, waiter.Start())
+		m.until("the waiter asks", func() bool { return waits(waiter) })
+		m.quit(syscall.SIGKILL)
+		m.boot()
+		m.cable("wan0")
+		if err := waiter.Wait(); err != nil {
+			m.Errorf("the waiter ended with %v", err)
+		}
+		if got := m.pid("held"); got != pid {
+			m.Errorf("pid %d, before %d", got, pid)
+		}
+		must(m.T, holder.Process.Kill())
+		m.is("held", "down")
+	})
+}
+
+// waits tells whether a program has a connection.
+func waits(cmd *exec.Cmd) bool {
+	dir := fmt.Sprintf("/proc/%d/fd", cmd.Process.Pid)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if to, _ := os.Readlink(dir + "/" + e.Name()); strings.HasPrefix(to, "socket:") {
+			return true
+		}
+	}
+	return false
+}
