@@ -76,6 +76,7 @@ func TestNoDaemonIsOneLineAnd111(t *testing.T) {
 
 func TestCheckNamesEveryProblemAtOnce(t *testing.T) {
 	live(t, func(m *machine) {
+		m.file("hotsvc.toml", "")
 		m.service("a", "exec_start = [\"sleep\", \"1000\"]\nneeds = [\"b\"]")
 		m.service("b", "exec_start = [\"sleep\", \"1000\"]\nafter = [\"a\"]")
 		m.service("c", "exec_start = \"sleep 1000\"")
@@ -84,7 +85,7 @@ func TestCheckNamesEveryProblemAtOnce(t *testing.T) {
 		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 {
 			m.Errorf("--check: %v", err)
 		}
-		for _, part := range []string{"a.toml:2", "c.toml:1:14: ", "50-test.toml:3:", "50-test.toml:5:", "cycle"} {
+		for _, part := range []string{"b.toml:2:10: ", "a → b → a", "c.toml:1:14: ", "50-test.toml:3:", "50-test.toml:4:", "50-test.toml:5:"} {
 			if !strings.Contains(string(out), part) {
 				m.Errorf("no %s in:\n%s", part, out)
 			}
@@ -134,6 +135,7 @@ func TestSilentMonitorHarmsNobody(t *testing.T) {
 		defer cmd.Process.Kill()
 		m.until("it asks", func() bool { return waits(cmd) })
 		must(m.T, cmd.Process.Signal(unix.SIGSTOP))
+		m.do("start", "a")
 		for range 30 {
 			m.do("restart", "a", "--no-wait", "--timeout", "5s")
 			m.do("start", "a")

@@ -168,7 +168,23 @@ exec_stop = ["sh", "-c", "test ! -e `+m.path("busy")+` || { echo target is busy;
 			m.Errorf("told as %+v", s.Exit)
 		}
 		m.never("it is tried again", quiet, func() bool { return m.get("mount").State != "failed" })
-		// The way out: it is free now, and the person says so again.
+		must(m.T, os.Remove(m.path("busy")))
+		m.do("start", "mount")
+		m.do("stop", "mount")
+		m.is("mount", "down")
+	})
+}
+
+// Somebody closes what was open, and says stop again.
+func TestBusyStickIsUnmountedWhenStopIsSaidAgain(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("mount", `type = "oneshot"
+exec_start = ["true"]
+exec_stop = ["test", "!", "-e", "`+m.path("busy")+`"]`)
+		m.boot()
+		m.do("start", "mount")
+		m.file("busy", "")
+		m.fails(1, "stop", "mount")
 		must(m.T, os.Remove(m.path("busy")))
 		m.do("stop", "mount")
 		m.is("mount", "down")

@@ -73,9 +73,18 @@ env = { MAC = "{mac}" }`)
 	})
 }
 
+const upRule = `
+[[rule]]
+name    = "up"
+object  = "link"
+match   = { name = "wan0", running = true }
+require = ["net@{name}"]
+link_up = true
+`
+
 func TestLinkIsSetUpOnceAndAnAdministratorsDownStands(t *testing.T) {
 	live(t, func(m *machine) {
-		m.rules("[[rule]]\nname = \"up\"\nobject = \"link\"\nmatch = { name = \"wan0\", running = true }\nrequire = [\"net@{name}\"]\nlink_up = true\n")
+		m.rules(upRule)
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		must(m.T, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "wan0", TxQLen: -1}, PeerName: "far-wan0"}))
@@ -87,11 +96,38 @@ func TestLinkIsSetUpOnceAndAnAdministratorsDownStands(t *testing.T) {
 		m.quit(syscall.SIGTERM)
 		m.boot()
 		m.never("set up again by the next daemon", quiet, func() bool { return m.word("wan0", "up") == "true" })
-		if out := m.fails(1, "why", "net@wan0"); !strings.Contains(out, "set up once") && !strings.Contains(out, "was set down") {
-			m.Errorf("why does not say that the down stands:\n%s", out)
-		}
 		m.link("wan0", netlink.LinkSetUp)
 		m.is("net@wan0", "up")
+	})
+}
+
+func TestWhyTellsThatAnAdministratorsDownStands(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules(upRule)
+		m.service("net@", `exec_start = ["sleep", "1000"]`)
+		m.boot()
+		must(m.T, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "wan0", TxQLen: -1}, PeerName: "far-wan0"}))
+		m.plug("wan0")
+		m.is("net@wan0", "up")
+		m.link("wan0", netlink.LinkSetDown)
+		m.is("net@wan0", "down")
+		if out := m.fails(1, "why", "net@wan0"); !strings.Contains(out, "set down") && !strings.Contains(out, "ip link set") {
+			m.Errorf("why does not say that somebody set it down, and that this stands:\n%s", out)
+		}
+	})
+}
+
+// It was up when it was first seen: that is as good as set up by us.
+func TestAdministratorsDownStandsOnALinkThatWasUpBefore(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules(upRule)
+		m.service("net@", `exec_start = ["sleep", "1000"]`)
+		m.cable("wan0")
+		m.boot()
+		m.is("net@wan0", "up")
+		m.link("wan0", netlink.LinkSetDown)
+		m.until("seen", func() bool { return m.get("net@wan0").State != "up" })
+		m.never("set up again", quiet, func() bool { return m.word("wan0", "up") == "true" })
 	})
 }
 
