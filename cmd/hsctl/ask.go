@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,38 +20,77 @@ const (
 	quietTime  = time.Second      // without a word of what is being waited for
 )
 
+// show asks one question and prints what is answered: the daemon's own JSON, or
+// what text makes of it. An error may come with an answer, as from why.
+func show[T any](a *app, verb engine.Verb, p control.Params, text func(T)) error {
+	var raw json.RawMessage
+	err := a.ask(verb, p, &raw)
+	if raw == nil {
+		return err
+	}
+	if a.json {
+		return errors.Join(a.printJSON(raw), err)
+	}
+	var answer T
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return err
+	}
+	text(answer)
+	return err
+}
+
 // ask has the daemon answer one question. When the daemon goes away before it
 // has answered, as it does when it is upgraded, and asking twice does no harm,
 // hsctl asks the next one.
 func (a *app) ask(verb engine.Verb, p control.Params, into any) error {
 	op := control.Find(verb)
-	ctx := context.Background()
-	var ends time.Time // of the wait
+	var ends time.Time // of the wait; zero for never
+	patience := time.Duration(0)
 	if op.Waits {
 		p.NoWait = a.noWait
+		patience = control.DefaultTimeout
+		if a.timeout.given {
+			patience = a.timeout.d
+		}
 	}
-	switch wait := a.patience(); {
-	case !op.Waits:
-		ends = time.Now()
-	case wait >= 0:
-		ends = time.Now().Add(wait)
-	}
-	if !ends.IsZero() {
+	ctx := context.Background()
+	if patience >= 0 {
+		ends = time.Now().Add(patience)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, ends.Add(answerTime))
 		defer cancel()
 	}
+	return again(func() (reached bool, err error) {
+		if op.Waits {
+			left := int64(-1)
+			switch {
+			case patience == 0:
+				left = 0
+			case patience > 0: // nearly over is not "only ask"
+				left = max(1, time.Until(ends).Milliseconds())
+			}
+			p.Timeout = &left
+		}
+		c, err := control.Dial(ctx, a.socketPath())
+		if err != nil {
+			return false, err
+		}
+		defer c.Close()
+		if op.Waits && len(p.Services) > 0 {
+			defer a.showProgress(p.Services)()
+		}
+		return true, c.Call(ctx, verb, p, into)
+	}, repeatable(verb, p))
+}
+
+// again does what a daemon's end may break; where it may be repeated, with the
+// next daemon.
+func again(do func() (reached bool, err error), repeatable bool) error {
 	var brokeAt time.Time
 	for {
-		if op.Waits {
-			p.Timeout = remaining(ends)
-			if *p.Timeout == 0 && a.patience() != 0 {
-				*p.Timeout = 1 // nearly over is not "only ask"
-			}
-		}
-		reached, err := a.askOnce(ctx, op, p, into)
+		reached, err := do()
 		var failed *control.Error
-		if err == nil || !errors.As(err, &failed) || !failed.Lost || !repeatable(verb, p) {
+		if !repeatable || !errors.As(err, &failed) || !failed.Lost {
 			return err
 		}
 		if reached {
@@ -65,36 +103,6 @@ func (a *app) ask(verb engine.Verb, p control.Params, into any) error {
 	}
 }
 
-// patience is how long a verb waits; negative for ever.
-func (a *app) patience() time.Duration {
-	if a.timeout.given {
-		return a.timeout.d
-	}
-	return control.DefaultTimeout
-}
-
-// askOnce asks once. reached tells whether there was a daemon to ask.
-func (a *app) askOnce(ctx context.Context, op *control.Operation, p control.Params, into any) (reached bool, err error) {
-	c, err := control.Dial(ctx, a.socketPath())
-	if err != nil {
-		return false, err
-	}
-	defer c.Close()
-	if op.Waits && len(p.Services) > 0 {
-		defer a.showProgress(p.Services)()
-	}
-	return true, c.Call(ctx, op.Verb, p, into)
-}
-
-// remaining is the time until then in the form that goes over the wire.
-func remaining(ends time.Time) *int64 {
-	ms := int64(-1)
-	if !ends.IsZero() {
-		ms = max(0, int64((time.Until(ends)+time.Millisecond/2)/time.Millisecond))
-	}
-	return &ms
-}
-
 // repeatable tells whether asking twice is the same as asking once. A counted
 // hold is not, and a restart is one more restart.
 func repeatable(verb engine.Verb, p control.Params) bool {
@@ -105,6 +113,23 @@ func repeatable(verb engine.Verb, p control.Params) bool {
 		return false
 	}
 	return true
+}
+
+// services asks how services are, all or those that match, beside the question
+// that hsctl was given: no answer at once is no answer.
+func (a *app) services(ctx context.Context, patterns ...string) []status.Service {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c, err := control.Dial(ctx, a.socketPath())
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	var report status.Report
+	if c.Call(ctx, engine.VerbStatus, control.Params{Services: patterns}, &report) != nil {
+		return nil
+	}
+	return report.Services
 }
 
 // showProgress says on a terminal what is being waited for, once it takes
@@ -127,51 +152,27 @@ func (a *app) showProgress(names []string) (end func()) {
 				return
 			case <-time.After(quietTime):
 			}
-			if line := a.progress(ctx, names); line != "" {
+			var parts []string
+			for _, s := range a.services(ctx, names...) {
+				what := s.State
+				if len(s.WaitingFor) > 0 {
+					what = waiting(s.WaitingFor[0])
+				}
+				parts = append(parts, s.Name+": "+what)
+			}
+			if len(parts) > 0 {
 				shown = true
-				fmt.Fprintf(a.err, "\r\x1b[K%s", cut(line, width(a.err)))
+				fmt.Fprintf(a.err, "\r\x1b[K%s", cut(clean("waiting for "+strings.Join(parts, "; ")), width(a.err)))
 			}
 		}
 	}()
 	return func() { cancel(); <-done }
 }
 
-// progress is a line about the services that are on their way.
-func (a *app) progress(ctx context.Context, names []string) string {
-	c, err := control.Dial(ctx, a.socketPath())
-	if err != nil {
-		return ""
-	}
-	defer c.Close()
-	var report status.Report
-	if c.Call(ctx, engine.VerbStatus, control.Params{Services: names}, &report) != nil {
-		return ""
-	}
-	var parts []string
-	for i := range report.Services {
-		s := &report.Services[i]
-		what := s.State
-		if len(s.WaitingFor) > 0 {
-			what = waiting(s.WaitingFor[0])
-		}
-		parts = append(parts, s.Name+": "+what)
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return clean("waiting for " + strings.Join(parts, "; "))
-}
-
-// printJSON writes the daemon's own JSON, indented.
-func (a *app) printJSON(raw json.RawMessage) error {
-	if len(raw) == 0 {
-		return nil
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, raw, "", "  "); err != nil {
-		return err
-	}
-	out.WriteByte('\n')
-	_, err := a.out.Write(out.Bytes())
-	return err
+// printJSON writes a value, or what the daemon has written, for scripts.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +13,41 @@ import (
 	"hotsvc/internal/status"
 )
 
+// hint answers a verb that people know from elsewhere.
+type hint struct {
+	verb string
+	text string // {} stands for what follows the verb
+}
+
+var hints = []hint{
+	{"enable", "rules decide what runs; for always: start_at_boot = true in the service file of {}"},
+	{"disable", "rules decide what runs: `hsctl why {}` names the rule; `hsctl block {}` keeps it down until the next boot"},
+	{"mask", "an empty file masks a service: `touch /etc/hotsvc/services/{}.toml`, then `hsctl reload`; until the next boot: `hsctl block {}`"},
+	{"unmask", "remove the empty file /etc/hotsvc/services/{}.toml, then `hsctl reload`; or did you mean `hsctl unblock {}`?"},
+	{"daemon-reload", "it is `hsctl reload`; `hsctl check` shows problems first"},
+	{"is-active", "it is `hsctl wait {} --timeout 0`"},
+	{"list-units", "it is `hsctl status`"},
+	{"list", "it is `hsctl status`"},
+	{"show", "it is `hsctl status {} --json`"},
+	{"cat", "`hsctl status {}` names its definition"},
+	{"up", "it is `hsctl start {}`"},
+	{"down", "it is `hsctl stop {}`"},
+}
+
+// command is a verb that only answers with the hint.
+func (h hint) command() *cobra.Command {
+	return &cobra.Command{
+		Use: h.verb, Hidden: true, DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := "SVC"
+			if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+				name = args[0]
+			}
+			return usage("%s: %s", h.verb, strings.ReplaceAll(h.text, "{}", name))
+		},
+	}
+}
+
 // explain makes more of "there is no such service": a template's name is
 // answered with its instances, a link's name with the services on that link.
 func (a *app) explain(names []string, err error) error {
@@ -21,77 +55,35 @@ func (a *app) explain(names []string, err error) error {
 	if !errors.As(err, &failed) || failed.Code != engine.CodeUnknown {
 		return err
 	}
-	services := a.known()
+	services := a.services(context.Background())
 	for _, name := range names {
-		if has(services, func(s *status.Service) bool { return s.Name == name }) {
+		if slices.ContainsFunc(services, func(s status.Service) bool { return s.Name == name }) {
 			continue
 		}
-		if text := likely(name, services); text != "" {
-			return &control.Error{Code: failed.Code, Text: text}
+		template := strings.TrimSuffix(name, "@") + "@"
+		var instances, on []string
+		for _, s := range services {
+			switch {
+			case s.Template != nil && *s.Template == template:
+				instances = append(instances, s.Name+" ("+s.State+")")
+			case s.Primary != nil && strings.HasPrefix(*s.Primary, "link:") && strings.HasSuffix(*s.Primary, ":"+name):
+				on = append(on, s.Name+" ("+s.State+")")
+			}
+		}
+		switch {
+		case len(instances) > 0:
+			return &control.Error{Code: failed.Code, Text: name + " is a template: which instance? " + list(instances)}
+		case len(on) > 0:
+			return &control.Error{Code: failed.Code, Text: name + " is no service; services on link " + name + ": " + list(on)}
 		}
 	}
 	return err
 }
 
-// likely says what was meant by a name that no service has.
-func likely(name string, services []status.Service) string {
-	template := strings.TrimSuffix(name, "@") + "@"
-	var instances, on []string
-	for i := range services {
-		s := &services[i]
-		switch {
-		case s.Template != nil && *s.Template == template && s.Instance != nil:
-			instances = append(instances, s.Name+" ("+s.State+")")
-		case s.Primary != nil && objectName(*s.Primary) == name:
-			on = append(on, s.Name+" ("+s.State+")")
-		}
-	}
-	switch {
-	case len(instances) > 0:
-		return name + " is a template: which instance? " + list(instances)
-	case len(on) > 0:
-		return name + " is no service; services on link " + name + ": " + list(on)
-	}
-	return ""
-}
-
-// objectName is the name of a link in "link:3:wan0"; "" for other objects.
-func objectName(label string) string {
-	if parts := strings.SplitN(label, ":", 3); len(parts) == 3 && parts[0] == "link" {
-		return parts[2]
-	}
-	return ""
-}
-
-// known are all services, or none where there is no answer at once.
-func (a *app) known() []status.Service {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	c, err := control.Dial(ctx, a.socketPath())
-	if err != nil {
-		return nil
-	}
-	defer c.Close()
-	var report status.Report
-	if c.Call(ctx, engine.VerbStatus, control.Params{}, &report) != nil {
-		return nil
-	}
-	return report.Services
-}
-
-func has(services []status.Service, is func(*status.Service) bool) bool {
-	for i := range services {
-		if is(&services[i]) {
-			return true
-		}
-	}
-	return false
-}
-
 // completeServices offers the daemon's services, each with what it is and how.
 func (a *app) completeServices(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var out []cobra.Completion
-	for _, s := range a.known() {
+	for _, s := range a.services(context.Background()) {
 		if !strings.HasPrefix(s.Name, begun) || slices.Contains(args, s.Name) {
 			continue
 		}

@@ -15,9 +15,7 @@ import (
 // version is set when hsctl is built for release.
 var version = ""
 
-func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main with its surroundings as parameters. It returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -32,7 +30,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	var failed *control.Error
 	if !errors.As(err, &failed) {
-		failed = usage("%s: see hsctl --help", err) // cobra's: an unknown verb or flag
+		failed = usage("%s: see `hsctl --help`", err) // cobra's: an unknown verb or flag
 	}
 	if failed.Text != "" {
 		fmt.Fprintln(stderr, "hsctl: "+clean(failed.Text))

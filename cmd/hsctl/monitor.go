@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,40 +28,23 @@ and the line says how many were skipped. With --json: one object a line.`,
 // monitor watches until somebody ends it. It follows from one daemon to the
 // next.
 func (a *app) monitor(patterns []string) error {
-	counts := map[string]int64{}
-	var brokeAt time.Time
-	for {
-		reached, err := a.watch(patterns, counts)
-		var failed *control.Error
-		if err == nil || !errors.As(err, &failed) || !failed.Lost {
-			return err
-		}
-		if reached {
-			brokeAt = time.Now()
-		}
-		if brokeAt.IsZero() || time.Since(brokeAt) > againTime {
-			return err
-		}
-		time.Sleep(againPause)
-	}
-}
-
-// watch prints what one daemon tells.
-func (a *app) watch(patterns []string, counts map[string]int64) (reached bool, err error) {
 	ctx := context.Background()
-	c, err := control.Dial(ctx, a.socketPath())
-	if err != nil {
-		return false, err
-	}
-	defer c.Close()
-	return true, c.Monitor(ctx, patterns, func(changes []status.Change) error {
-		for _, ch := range changes {
-			if err := a.printChange(ch, counts); err != nil {
-				return err
-			}
+	counts := map[string]int64{}
+	return again(func() (reached bool, err error) {
+		c, err := control.Dial(ctx, a.socketPath())
+		if err != nil {
+			return false, err
 		}
-		return nil
-	})
+		defer c.Close()
+		return true, c.Monitor(ctx, patterns, func(changes []status.Change) error {
+			for _, ch := range changes {
+				if err := a.printChange(ch, counts); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}, true)
 }
 
 func (a *app) printChange(ch status.Change, counts map[string]int64) error {
@@ -80,7 +61,7 @@ func (a *app) printChange(ch status.Change, counts map[string]int64) error {
 		skipped = fmt.Sprintf(" (%d before it not shown)", ch.Count-before-1)
 	}
 	counts[ch.Service] = ch.Count
-	_, err := fmt.Fprintf(a.out, "%s %s %s%s\n",
-		ch.At.Local().Format("15:04:05.000"), a.paint(bold, clean(ch.Service)), clean(changeText(ch)), skipped)
+	_, err := fmt.Fprintf(a.out, "%s %s %s → %s%s%s\n", ch.At.Local().Format("15:04:05.000"), a.paint(bold, clean(ch.Service)),
+		ch.From, a.paint(stateColour(ch.To), ch.To), clean(colon(ch.Reason)), skipped)
 	return err
 }

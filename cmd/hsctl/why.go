@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -24,46 +22,29 @@ prints the first fact that is missing, what would change it, and which services
 are down because of it; the exit status is then 1.`,
 		Example: `  hsctl why dhcp@wan0
   hsctl why --not dhcp@wan0     what would keep it from starting again`,
-		Args:              oneService,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.why(args[0], not) },
+		Args: oneService,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.explain(args, show(a, engine.VerbWhy, control.Params{Services: args, Not: not}, a.printWhy))
+		},
 		ValidArgsFunction: a.completeServices,
 	}
 	c.Flags().BoolVar(&not, "not", false, "why it does not run, even if it does")
 	return c
 }
 
-func (a *app) why(name string, not bool) error {
-	var raw json.RawMessage
-	err := a.ask(engine.VerbWhy, control.Params{Services: []string{name}, Not: not}, &raw)
-	if len(raw) == 0 {
-		return a.explain([]string{name}, err)
-	}
-	var why status.Why
-	if err := json.Unmarshal(raw, &why); err != nil {
-		return err
-	}
-	if a.json {
-		if err := a.printJSON(raw); err != nil {
-			return err
+// printWhy answers in the first line; what follows says how that came about.
+func (a *app) printWhy(w status.Why) {
+	reason := ""
+	for _, s := range w.Chain {
+		// The first hold on the service itself, or need of it.
+		if head, ok := strings.CutSuffix(s.Text, " "+w.Service); ok && reason == "" && (s.What == "hold" || s.What == "need") {
+			reason = head + " it"
 		}
-	} else {
-		a.printWhy(&why)
 	}
-	var failed *control.Error
-	if errors.As(err, &failed) {
-		return silent(failed.Code)
-	}
-	if !why.Running {
-		return silent(engine.CodeNo)
-	}
-	return err
-}
-
-func (a *app) printWhy(w *status.Why) {
-	fmt.Fprintf(a.out, "%s is %s\n", a.paint(bold, clean(w.Service)), a.paint(stateColour(w.State), w.State))
 	if w.Unmet != nil {
-		fmt.Fprintf(a.out, "  because %s\n", clean(*w.Unmet))
+		reason = strings.TrimPrefix(*w.Unmet, w.State+": ")
 	}
+	fmt.Fprintf(a.out, "%s is %s%s\n", a.paint(bold, clean(w.Service)), a.paint(stateColour(w.State), w.State), clean(colon(reason)))
 	if w.Remedy != nil {
 		fmt.Fprintf(a.out, "  to change that: %s\n", clean(*w.Remedy))
 	}
@@ -92,29 +73,4 @@ func (a *app) printChain(chain []status.Step, first int) {
 		before = s.What
 		fmt.Fprintf(a.out, "%s%s: %s\n", strings.Repeat("  ", depth), a.paint(dim, s.What), clean(s.Text))
 	}
-}
-
-func (a *app) waitCommand() *cobra.Command {
-	var state string
-	c := &cobra.Command{
-		Use:   "wait SVC…",
-		Short: "Wait until it is up, or down",
-		Long: `Returns when every service named is up, or with --for down, down. With
---timeout 0 it only asks: exit status 0 yes, 1 no. Otherwise 2 means: not in
-time.`,
-		Example: `  hsctl wait dhcp@wan0 --timeout 30s
-  hsctl wait mount@sdb1 --for down
-  if hsctl wait dnsmasq --timeout 0; then …`,
-		Args: someServices,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if state != "up" && state != "down" {
-				return usage("wait: --for %s: write up or down", state)
-			}
-			return a.act(engine.VerbWait, control.Params{Services: args, For: state})
-		},
-		ValidArgsFunction: a.completeServices,
-	}
-	c.Flags().StringVar(&state, "for", "up", "up or down")
-	c.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"up", "down"}, cobra.ShellCompDirectiveNoFileComp))
-	return c
 }

@@ -91,18 +91,12 @@ func (c *Client) Monitor(ctx context.Context, patterns []string, each func([]sta
 	})
 }
 
-// Info is what a daemon says of itself.
-type Info struct {
-	Version string
-}
-
-// Info asks the daemon what it is.
-func (c *Client) Info(ctx context.Context) (Info, error) {
-	var info Info
-	err := c.roundTrip(ctx, serviceInterface+".GetInfo", false, nil, func(fields map[string]json.RawMessage) error {
-		return json.Unmarshal(fields["version"], &info.Version)
+// Version asks the daemon which one it is.
+func (c *Client) Version(ctx context.Context) (version string, err error) {
+	err = c.roundTrip(ctx, serviceInterface+".GetInfo", false, nil, func(fields map[string]json.RawMessage) error {
+		return json.Unmarshal(fields["version"], &version)
 	})
-	return info, err
+	return version, err
 }
 
 // roundTrip sends one call and gives every answer to take.

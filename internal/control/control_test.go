@@ -225,14 +225,16 @@ func TestMailboxIsBounded(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	var problems []toml.Problem
+	var refused error
 	_, socket := serve(t, func(s *Server) {
-		s.Reload = func(context.Context) ([]toml.Problem, error) { return problems, nil }
+		s.Reload = func(context.Context) ([]toml.Problem, error) { return problems, refused }
 	})
 	c := dial(t, socket)
 	if err := c.Call(t.Context(), Reload, Params{}, nil); err != nil {
 		t.Error(err)
 	}
 	problems = []toml.Problem{{Pos: toml.Pos{File: "a.toml", Line: 3}, Text: "no"}}
+	refused = errors.New("refused")
 	var got []toml.Problem
 	if err := c.Call(t.Context(), Reload, Params{}, &got); codeOf(err) != engine.CodeNo || !slices.Equal(got, problems) {
 		t.Errorf("%v, %v", err, got)
@@ -267,8 +269,8 @@ func TestLaterWaitsForHangup(t *testing.T) {
 
 func TestInfo(t *testing.T) {
 	_, socket := serve(t, nil)
-	if info, err := dial(t, socket).Info(t.Context()); err != nil || info.Version != "1.2.3" {
-		t.Error(info, err)
+	if version, err := dial(t, socket).Version(t.Context()); err != nil || version != "1.2.3" {
+		t.Error(version, err)
 	}
 }
 

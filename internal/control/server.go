@@ -35,8 +35,8 @@ type Server struct {
 	// return once the engine has ended, for Serve waits for every connection.
 	Post func(engine.Input)
 
-	// Reload reads the configuration and puts it in force, or returns what is
-	// wrong with it. Calls do not overlap.
+	// Reload reads the configuration and puts it in force, or says why not. The
+	// problems may be mere warnings. Calls do not overlap.
 	Reload func(context.Context) ([]toml.Problem, error)
 
 	// ServiceOf tells which service's attempt a process belongs to. May be nil.
@@ -180,11 +180,8 @@ func (s *Server) reload(ctx context.Context) engine.Reply {
 	}
 	problems, err := s.Reload(ctx)
 	r := engine.Reply{Value: problems}
-	switch {
-	case err != nil:
+	if err != nil {
 		r.Code, r.Error = engine.CodeNo, err.Error()
-	case toml.HasErrors(problems):
-		r.Code, r.Error = engine.CodeNo, "the new configuration has errors; the old one stays in force"
 	}
 	return r
 }

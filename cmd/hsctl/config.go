@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"hotsvc/internal/config"
+	"hotsvc/internal/control"
+	"hotsvc/internal/engine"
+	"hotsvc/internal/layout"
+	"hotsvc/internal/toml"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [DIR]",
+		Short: "Read rules and services and say what is wrong; needs no daemon",
+		Long: `Reads rules.d, services and hotsvc.toml in DIR, or what a daemon reads, and
+prints every problem as file:line:col: message. The exit status is 1 when there is
+one; warnings do not count.`,
+		Example: `  hsctl check
+  hsctl check ./router && cp -r router/* /etc/hotsvc && hsctl reload`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("check takes one directory")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.check(args) },
+	}
+}
+
+func (a *app) check(args []string) error {
+	here := layout.Default()
+	read := func() (*config.Config, []toml.Problem) { return here.Read(true) }
+	if len(args) == 1 {
+		if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
+			return usage("check: %s is no directory: name one with rules.d and services in it", args[0])
+		}
+		read = func() (*config.Config, []toml.Problem) { return layout.Check(args[0]) }
+	}
+	conf, problems := read()
+	if a.json {
+		if err := a.printJSON(append([]toml.Problem{}, problems...)); err != nil {
+			return err
+		}
+	} else {
+		a.printProblems(problems)
+	}
+	if conf == nil {
+		return &control.Error{Code: engine.CodeNo} // the problems are printed
+	}
+	if !a.json {
+		for _, n := range conf.Notes {
+			fmt.Fprintln(a.out, clean(n))
+		}
+		fmt.Fprintf(a.out, "%s and %s: good\n", many(len(conf.Rules), "rule"), many(len(conf.Services), "service"))
+	}
+	return nil
+}
+
+func (a *app) printProblems(problems []toml.Problem) {
+	for _, p := range problems {
+		fmt.Fprintln(a.out, clean(p.String()))
+	}
+}
+
+func (a *app) reloadCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Read rules and services again",
+		Long: `Has the daemon read its files again. Services whose definition is as it was are
+not touched. A configuration with any error is refused whole: the one in force
+stays, and every problem is printed.`,
+		Example: `  hsctl reload
+  hsctl check /etc/hotsvc && hsctl reload`,
+		Args: nothing,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return show(a, control.Reload, control.Params{}, a.printProblems)
+		},
+	}
+}
+
+func (a *app) completionCommand() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish", "powershell"}
+	return &cobra.Command{
+		Use:   "completion SHELL",
+		Short: "A script that lets a shell complete verbs and services",
+		Long: `Prints the script for bash, zsh, fish or powershell. Names of services come from
+the daemon, when they are asked for.`,
+		Example: `  hsctl completion bash > /etc/bash_completion.d/hsctl
+  hsctl completion zsh > /usr/share/zsh/site-functions/_hsctl
+  hsctl completion fish > /etc/fish/completions/hsctl.fish`,
+		ValidArgs: shells,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 || !slices.Contains(shells, args[0]) {
+				return usage("completion: for which shell? Write %s", list(shells))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root := cmd.Root()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(a.out, true)
+			case "zsh":
+				return root.GenZshCompletion(a.out)
+			case "fish":
+				return root.GenFishCompletion(a.out, true)
+			}
+			return root.GenPowerShellCompletionWithDesc(a.out)
+		},
+	}
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "The versions of hsctl and of the daemon",
+		Example: "  hsctl version",
+		Args:    nothing,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var daemon *string
+			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+			defer cancel()
+			if c, err := control.Dial(ctx, a.socketPath()); err == nil {
+				defer c.Close()
+				version, err := c.Version(ctx)
+				if err != nil {
+					return err
+				}
+				daemon = &version
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"hsctl": ownVersion(), "daemon": daemon})
+			}
+			fmt.Fprintln(a.out, "hsctl  "+ownVersion())
+			if daemon != nil {
+				fmt.Fprintln(a.out, "daemon "+clean(*daemon))
+			} else {
+				fmt.Fprintln(a.out, "daemon none on "+a.socketPath())
+			}
+			return nil
+		},
+	}
+}
