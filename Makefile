@@ -5,7 +5,7 @@ DESTDIR ?=
 GO      ?= go
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: all build demo test race bench sim fuzz check install clean
+.PHONY: all build demo test bench sim check install clean
 all: build
 
 build:                ## bin/hotsvc and bin/hsctl
@@ -14,11 +14,8 @@ build:                ## bin/hotsvc and bin/hsctl
 demo: build           ## a cable and a dongle, plugged and pulled, in a namespace of their own
 	@scripts/demo
 
-test: build           ## unit, walk, scenarios, live
+test: build           ## unit, race, walk, mutants, scenarios, live
 	@scripts/test
-
-race: build           ## the same under the race detector, with a shorter walk
-	@scripts/test -race
 
 sim:                  ## a longer walk: make sim STEPS=10000000
 	@$(GO) test ./internal/engine -run 'TestWalk$$' -count=1 -v -timeout 0 -args -sim.steps $(or $(STEPS),10000000)

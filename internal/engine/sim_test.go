@@ -370,6 +370,9 @@ func (w *world) quietDeaths() {
 // TestWalk is a random walk of the whole core; see world. Every violation names
 // its seed: -sim.seed N prints that episode.
 func TestWalk(t *testing.T) {
+	if testing.Short() {
+		*simSteps = min(*simSteps, 30_000)
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // many small worlds: memory is not what is short
 	if *simSeed != 0 {
 		w := episode(*simSeed, func(f string, a ...any) { fmt.Printf(f+"\n", a...) })
