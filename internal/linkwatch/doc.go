@@ -3,8 +3,8 @@
 // Is: rtnetlink as batches of links.
 //
 // Owns: decoding links, addresses and default routes; joining them, and the
-// device beneath, into one object per ifindex that is published whole; setting
-// a link up.
+// device beneath, into one object per ifindex that is published whole, which it
+// is when udevd is done with it; setting a link up.
 //
 // Never: decides whether a link is to be set up, or sets one down.
 package linkwatch

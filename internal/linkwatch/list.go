@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -51,12 +52,13 @@ func (t *table) List(bool) error {
 	for index, l := range t.links {
 		l.cause = "list"
 		if was := before[index]; was != nil {
-			l.words, l.flaps, l.gateways = was.words, was.flaps, was.gateways
+			l.words, l.flaps, l.gateways, l.whole = was.words, was.flaps, was.gateways, was.whole
 			if !l.read && was.name == l.name && was.mac == l.mac {
 				l.beneath, l.device, l.wireless, l.read = was.beneath, was.device, was.wireless, was.read
 			}
 		}
 	}
+	maps.DeleteFunc(t.udevd.waits, func(index int, _ *wait) bool { return t.links[index] == nil })
 	t.stale = false
 	if t.routes {
 		return t.listRoutes()

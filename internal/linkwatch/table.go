@@ -4,7 +4,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +15,7 @@ import (
 type table struct {
 	tree    *sysfs.Tree
 	run     string
+	udevd   udevd
 	initial bool // this is the machine's first network namespace
 	ours    bool // /sys shows our network namespace
 	wanted  func() (attrs []string, routes bool)
@@ -30,6 +30,8 @@ type table struct {
 
 	dirty []int // ifindexes, in the order in which they changed
 	gone  []int
+	owed  bool // a full batch was asked for, and is not told yet
+	told  bool // one was
 }
 
 func newTable(c Config) *table {
@@ -39,6 +41,7 @@ func newTable(c Config) *table {
 	return &table{
 		tree:    &sysfs.Tree{Root: c.Sys},
 		run:     c.Run,
+		udevd:   newUdevd(c.Udev, c.Run, err == nil),
 		initial: err == nil,
 		wanted:  func() ([]string, bool) { return nil, false },
 		refuse:  func() {},
@@ -47,12 +50,6 @@ func newTable(c Config) *table {
 		flags:   make(map[uint32][]string),
 	}
 }
-
-// Due and Tick: nothing is done by the clock here.
-func (t *table) Due() time.Time { return time.Time{} }
-
-// Tick does nothing.
-func (t *table) Tick() {}
 
 // Apply takes a datagram in.
 func (t *table) Apply(datagram []byte) bool {
@@ -131,8 +128,11 @@ func (t *table) delLink(body []byte) bool {
 	if f.family != unix.AF_UNSPEC || t.links[f.index] == nil {
 		return true // it left a bridge: it still exists
 	}
+	if t.links[f.index].whole { // else it was never told
+		t.gone = append(t.gone, f.index)
+	}
 	delete(t.links, f.index)
-	t.gone = append(t.gone, f.index)
+	delete(t.udevd.waits, f.index)
 	t.touchPorts(f.index, "rtnetlink dellink")
 	return true
 }
@@ -184,7 +184,12 @@ func (t *table) address(body []byte, there bool) bool {
 	return true
 }
 
-// Take returns the links whose words changed, or all with full.
+// Take returns the links whose words changed, or all with full, without those
+// that wait for udevd.
+//
+// What a full batch does not name is gone: so there is none before the links of
+// the first list are whole, for an earlier daemon may have told them. Until then
+// those that are whole are told as what they are, some of all.
 func (t *table) Take(full bool) []object.Batch {
 	if t.stale && t.routes {
 		if err := t.listRoutes(); err != nil {
@@ -192,24 +197,29 @@ func (t *table) Take(full bool) []object.Batch {
 		}
 	}
 	t.stale = false
-	b := object.Batch{Kinds: []object.Kind{object.Link}, Full: full}
-	if full {
+	if t.owed = t.owed || full; t.owed {
 		t.dirty = slices.Sorted(maps.Keys(t.links))
-		t.gone = nil
 	}
-	for _, index := range t.dirty {
+	t.dirty = slices.DeleteFunc(t.dirty, func(index int) bool {
 		l := t.links[index]
 		if l == nil {
-			continue
+			return true
 		}
 		l.dirty = false
+		return t.holdsBack(l)
+	})
+	full = t.owed && (t.told || len(t.udevd.waits) == 0)
+	if full {
+		t.owed, t.told, t.gone = false, true, nil
+	}
+	b := object.Batch{Kinds: []object.Kind{object.Link}, Full: full}
+	for _, index := range t.dirty {
+		l := t.links[index]
 		words := t.compose(l)
-		if l.words.Equal(words) && l.flaps == l.downs {
-			if !full {
-				continue
-			}
-		} else {
+		if !l.words.Equal(words) || l.flaps != l.downs {
 			l.words, l.flaps = words, l.downs
+		} else if !full {
+			continue
 		}
 		b.Put = append(b.Put, object.Object{
 			Life:  object.Life{Key: object.LinkKey(index), Incarnation: uint64(index), Flaps: l.flaps},

@@ -17,8 +17,14 @@ import (
 type Config struct {
 	Sys  string // instead of /sys
 	Proc string // instead of /proc
-	Run  string // instead of /run, where other network managers leave their state
+	Run  string // instead of /run, where udevd and other network managers leave their state
 	Room int    // bytes of messages that the socket holds; 0: plenty
+
+	// Udev says whether a new link waits until udevd is done with it: "yes", "no",
+	// or "auto", also "", where udevd is there.
+	Udev string
+	// Log takes what is worth a line to people.
+	Log func(string)
 }
 
 // plenty holds some 2000 link messages of 1.5 kB each and their overhead. The
@@ -60,6 +66,10 @@ func New(c Config) *Watcher {
 	w.table.wanted = w.wanted
 	w.table.refuse = w.follow.Refuse
 	w.table.relist = w.follow.Ask
+	w.table.udevd.note = w.follow.Note
+	if c.Log != nil {
+		w.table.udevd.log = c.Log
+	}
 	w.follow = nlsource.Follower{
 		Name:   "link",
 		Family: unix.NETLINK_ROUTE,

@@ -17,6 +17,7 @@ type link struct {
 	device   bool         // /sys shows a device beneath
 	wireless bool
 	read     bool // /sys was read for it
+	whole    bool // udevd is done with it, or not waited for: it is told
 	managed  bool // by NetworkManager or networkd
 	addrs    []address
 	gateways [2][]string // of default routes, IPv4 and IPv6

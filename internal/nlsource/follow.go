@@ -22,7 +22,9 @@ type Table interface {
 	// the caller's.
 	Apply(msg []byte) bool
 	// Take returns what changed since the last Take, or nil; with full, all
-	// that there is, as a full batch. Moves may need more than one batch.
+	// that there is, as a full batch. Moves may need more than one batch. A table
+	// that cannot tell all yet owes the full batch, and gives it as soon as it
+	// can: the source is not synced before.
 	Take(full bool) []object.Batch
 	// Due is when Tick is to be called next; the zero time is never.
 	Due() time.Time
@@ -221,7 +223,7 @@ func (r *run) asked() bool {
 // lose says at once that what is known may be wrong.
 func (r *run) lose() {
 	r.lost = true
-	if r.machine.State() == resync.Live {
+	if r.f.status.State == object.Synced {
 		r.f.status.State = object.Resyncing
 		r.report(nil)
 	}
@@ -258,8 +260,7 @@ func (r *run) do(ctx context.Context, do resync.Do, msg []byte) error {
 		}
 		r.pause = min(2*r.pause, lastPause)
 	case resync.TellAll:
-		r.pause, r.lost = firstPause, false
-		r.f.status.State, r.f.status.Error = object.Synced, r.f.note
+		r.pause, r.lost, r.f.status.Error = firstPause, false, ""
 		r.tell(true)
 	case resync.Tell:
 		r.tell(false)
@@ -270,6 +271,10 @@ func (r *run) do(ctx context.Context, do resync.Do, msg []byte) error {
 func (r *run) tell(full bool) {
 	batches := r.f.Table.Take(full)
 	for i := range batches {
+		if batches[i].Full {
+			r.f.status.State = object.Synced
+		}
+		r.f.status.Error = r.f.note
 		r.report(&batches[i])
 	}
 	if len(batches) == 0 && r.f.status.Refused != r.refused {

@@ -14,6 +14,7 @@ import (
 
 	"hotsvc/internal/livetest"
 	"hotsvc/internal/object"
+	"hotsvc/internal/resync"
 )
 
 // empty is a table of nothing, which counts what is asked of it.
@@ -139,6 +140,65 @@ func TestAListThatFailsIsMadeAgain(t *testing.T) {
 		l := start(t, f)
 		says(t, l, "starting; starting (x: list: dump interrupted); starting (x: list: dump interrupted); synced full=true")
 	})
+}
+
+// debtor cannot tell all at first.
+type debtor struct {
+	empty
+	owed, paid atomic.Bool
+}
+
+func (d *debtor) Take(full bool) []object.Batch {
+	d.owed.Store(d.owed.Load() || full)
+	if d.owed.Load() && d.paid.Load() {
+		d.owed.Store(false)
+		return []object.Batch{{Full: true}}
+	}
+	if full {
+		return []object.Batch{{}}
+	}
+	return nil
+}
+
+func (d *debtor) Due() time.Time {
+	if d.owed.Load() {
+		return time.Now().Add(time.Millisecond)
+	}
+	return time.Time{}
+}
+
+// A source that has told only a part of its first list is not synced.
+func TestASourceIsSyncedWithAFullBatch(t *testing.T) {
+	livetest.Namespace(t, func(t *testing.T) {
+		table := &debtor{}
+		f := &Follower{Name: "x", Family: unix.NETLINK_KOBJECT_UEVENT, Groups: 1, Room: 4096, Table: table}
+		l := start(t, f)
+		says(t, l, "starting; starting full=false")
+		f.Ask()
+		says(t, l, "starting; starting full=false; starting full=false")
+		table.paid.Store(true)
+		says(t, l, "starting; starting full=false; starting full=false; synced full=true")
+		f.Ask()
+		says(t, l, "starting; starting full=false; starting full=false; synced full=true; synced full=true")
+	})
+}
+
+// What is lost before it was synced does not make it more than starting: the
+// engine takes nothing as absent until then.
+func TestALossBeforeItIsSynced(t *testing.T) {
+	f := &Follower{Table: &debtor{}, status: object.SourceStatus{State: object.Starting}}
+	l := &log{}
+	r := run{f: f, sink: l.sink}
+	for _, e := range []resync.Event{resync.Empty, resync.Empty} { // to where it is live
+		_ = r.do(t.Context(), r.machine.Next(e), nil)
+	}
+	if r.machine.State() != resync.Live {
+		t.Fatal("not live")
+	}
+	r.lose()
+	if s := l.String(); s != "starting full=false" {
+		t.Errorf("reports %s", s)
+	}
 }
 
 func TestAskFromManySidesIsNeverLost(t *testing.T) {
