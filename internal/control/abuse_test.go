@@ -155,7 +155,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestPipelinedCallsAreAnsweredInOrder(t *testing.T) {
 	f, socket := serve(t, nil)
 	f.react = func(c engine.Call) []engine.Reply {
-		return []engine.Reply{{Value: status.Done{Service: c.Services[0]}}}
+		return []engine.Reply{{Value: []status.Done{{Service: c.Services[0]}}}}
 	}
 	nc := raw(t, socket)
 	const calls = 500

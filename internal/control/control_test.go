@@ -108,7 +108,7 @@ func codeOf(err error) engine.Code {
 func TestCallReachesEngineAndBack(t *testing.T) {
 	f, socket := serve(t, nil)
 	f.react = func(c engine.Call) []engine.Reply {
-		return []engine.Reply{{Value: status.Done{Service: c.Services[0], State: "up", Text: "up <now>"}}}
+		return []engine.Reply{{Value: []status.Done{{Service: c.Services[0], State: "up", Text: "up <now>"}}}}
 	}
 	c := dial(t, socket)
 	ms := int64(1500)
@@ -151,7 +151,7 @@ func TestErrorsKeepCodeTextAndValue(t *testing.T) {
 	c := dial(t, socket)
 	for _, fail := range failures {
 		f.react = func(engine.Call) []engine.Reply {
-			return []engine.Reply{{Code: fail.Code, Error: "because", Value: &status.Why{Service: "a", State: "down"}}}
+			return []engine.Reply{{Code: fail.Code, Error: "because", Value: status.Why{Service: "a", State: "down"}}}
 		}
 		var why status.Why
 		err := c.Call(t.Context(), engine.VerbWhy, Params{Services: []string{"a"}}, &why)
@@ -213,9 +213,10 @@ func TestMonitorCoalesces(t *testing.T) {
 }
 
 func TestMailboxIsBounded(t *testing.T) {
-	m := newMailbox()
+	m := &mailbox{bell: make(chan struct{}, 1)}
 	for i := range 100_000 {
-		m.put(engine.Reply{More: true, Value: []status.Change{{Service: "a", Count: int64(i)}, {Service: "b"}}})
+		m.put(engine.Reply{More: true, Value: status.Change{Service: "a", Count: int64(i)}})
+		m.put(engine.Reply{More: true, Value: status.Change{Service: "b"}})
 	}
 	changes, last := m.take()
 	if len(changes) != 2 || changes[0].Count != 99_999 || last != nil {
@@ -244,7 +245,7 @@ func TestReload(t *testing.T) {
 func TestLaterWaitsForHangup(t *testing.T) {
 	f, socket := serve(t, nil)
 	f.react = func(c engine.Call) []engine.Reply {
-		return []engine.Reply{{Later: true, Value: status.Done{Text: "accepted"}}}
+		return []engine.Reply{{Later: true, Value: []status.Done{{Text: "accepted"}}}}
 	}
 	c := dial(t, socket)
 	if err := c.Call(t.Context(), engine.VerbStop, Params{Services: []string{"a"}}, nil); err != nil {

@@ -91,26 +91,6 @@ func Description() string {
 	return b.String()
 }
 
-// Markdown is the table as the documentation shows it.
-func Markdown() string {
-	var b strings.Builder
-	b.WriteString("| hsctl | method | for | waits | answers with | does |\n|---|---|---|---|---|---|\n")
-	d := describer{known: map[reflect.Type]bool{}}
-	for i := range Operations {
-		o := &Operations[i]
-		waits := "no"
-		switch {
-		case o.Waits:
-			waits = "yes"
-		case o.Streams:
-			waits = "streams"
-		}
-		fmt.Fprintf(&b, "| %s | %s(%s) | %s | %s | %s: %s | %s |\n", o.Verb, o.Method, strings.Join(o.signature(&d), ", "),
-			o.Access, waits, o.Field, d.name(reflect.TypeOf(o.Gives)), o.Text)
-	}
-	return b.String()
-}
-
 // signature lists an operation's parameters as varlink writes them.
 func (o *Operation) signature(d *describer) []string {
 	var out []string

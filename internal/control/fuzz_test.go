@@ -81,7 +81,7 @@ func FuzzDispatch(f *testing.F) {
 					t.Fatalf("the engine got the name %q", name)
 				}
 			}
-			s.Deliver(engine.Reply{ID: c.ID, Value: status.Done{Text: "done"}})
+			s.Deliver(engine.Reply{ID: c.ID, Value: []status.Done{{Text: "done"}}})
 		}
 		c := &conn{server: s, in: newInput(), caller: caller{access: Write, Peer: engine.Peer{Client: engine.Client{Pid: 1, Started: 1}}}}
 		answers := 0

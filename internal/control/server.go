@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"os"
-	"strconv"
 	"sync"
 	"time"
 
 	"hotsvc/internal/engine"
+	"hotsvc/internal/status"
 	"hotsvc/internal/toml"
 )
 
@@ -155,7 +154,7 @@ func (s *Server) Deliver(r engine.Reply) {
 
 // expect numbers a call and makes room for its replies.
 func (s *Server) expect() (int64, *mailbox) {
-	box := newMailbox()
+	box := &mailbox{bell: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waiting == nil {
@@ -221,10 +220,44 @@ func invalidParameter(name string) response {
 	return response{Error: serviceInterface + ".InvalidParameter", Parameters: map[string]any{"parameter": name}}
 }
 
-// who names a caller in messages.
-func (c caller) who() string {
-	if c.UID == os.Geteuid() {
-		return "the daemon's own user"
+// mailbox is where the engine leaves the replies to one call. Leaving one never
+// blocks, and what waits is bounded: of a stream of changes only the newest of
+// each service is kept, and its count shows how many were skipped (S50).
+type mailbox struct {
+	mu      sync.Mutex
+	changes []status.Change
+	at      map[string]int // where a service stands in changes
+	last    *engine.Reply
+	bell    chan struct{}
+}
+
+func (m *mailbox) put(r engine.Reply) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer ring(m.bell)
+	if !r.More {
+		if m.last == nil {
+			m.last = &r
+		}
+		return
 	}
-	return "uid " + strconv.Itoa(c.UID)
+	c := r.Value.(status.Change) // only of Monitor there is more
+	if i, ok := m.at[c.Service]; ok {
+		m.changes[i] = c
+		return
+	}
+	if m.at == nil {
+		m.at = make(map[string]int)
+	}
+	m.at[c.Service] = len(m.changes)
+	m.changes = append(m.changes, c)
+}
+
+// take empties the box: the changes so far, and the last reply once it is there.
+func (m *mailbox) take() ([]status.Change, *engine.Reply) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	changes := m.changes
+	m.changes, m.at = nil, nil
+	return changes, m.last
 }

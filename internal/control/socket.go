@@ -1,14 +1,20 @@
 package control
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"slices"
+	"strconv"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/engine"
 )
 
 // maxPath is the longest name that a unix socket can have.
@@ -83,4 +89,110 @@ func vacant(path string) error {
 		return nil
 	}
 	return fmt.Errorf("%s: cannot tell whether somebody listens: %w", path, err)
+}
+
+// caller is who is at the other end, and what he may do.
+type caller struct {
+	engine.Peer
+	access Access
+	none   bool // may not even read
+}
+
+// who names a caller in messages.
+func (c caller) who() string {
+	if c.UID == os.Geteuid() {
+		return "the daemon's own user"
+	}
+	return "uid " + strconv.Itoa(c.UID)
+}
+
+// callerOf asks the kernel who connected. The start time is what tells a
+// process from a later one with the same pid.
+func callerOf(nc *net.UnixConn, group int) (caller, error) {
+	raw, err := nc.SyscallConn()
+	if err != nil {
+		return caller{}, err
+	}
+	var c caller
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			failed = fmt.Errorf("SO_PEERCRED: %w", err)
+			return
+		}
+		c.UID = int(cred.Uid)
+		switch {
+		case c.UID == 0 || c.UID == os.Geteuid():
+			c.access = Write
+		case group >= 0 && (int(cred.Gid) == group || slices.Contains(peerGroups(int(fd)), uint32(group))):
+			c.access = Read
+		default:
+			c.none = true
+		}
+		c.Client.Pid = int(cred.Pid)
+		if started, ok := startedSafely(int(fd), int(cred.Pid)); ok {
+			c.Client.Started = started
+		}
+	})
+	if err != nil {
+		return caller{}, err
+	}
+	return c, failed
+}
+
+// startedSafely returns the start time of the process that connected. With
+// SO_PEERPIDFD (Linux 6.5) it is certain: a pid is not reused while the process
+// that the pidfd stands for is there.
+func startedSafely(fd, pid int) (uint64, bool) {
+	if pid <= 0 {
+		return 0, false // of a foreign pid namespace: no name for it here
+	}
+	started, err := Started(pid)
+	if err != nil {
+		return 0, false
+	}
+	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if err != nil {
+		return started, err == unix.ENOPROTOOPT // any other error: the process is gone
+	}
+	defer unix.Close(pidfd)
+	if unix.PidfdSendSignal(pidfd, 0, nil, 0) == unix.ESRCH {
+		return 0, false // gone: what was read may be another's
+	}
+	return started, true
+}
+
+// Started is when a process began, in clock ticks since boot: field 22 of
+// proc(5) stat.
+func Started(pid int) (uint64, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	// The name in field 2 may hold blanks and parentheses; the last ")" ends it.
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) < 20 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields)+2)
+	}
+	return strconv.ParseUint(string(fields[19]), 10, 64)
+}
+
+// peerGroups returns the supplementary groups that the peer had when it
+// connected. x/sys has no call for this option.
+func peerGroups(fd int) []uint32 {
+	groups := make([]uint32, 64)
+	for {
+		size := uint32(len(groups) * 4)
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
+		switch {
+		case errno == 0:
+			return groups[:size/4]
+		case errno == unix.ERANGE && int(size/4) > len(groups):
+			groups = make([]uint32, size/4)
+		default:
+			return nil
+		}
+	}
 }

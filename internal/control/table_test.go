@@ -1,17 +1,23 @@
 package control
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/object"
+	"hotsvc/internal/status"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -33,7 +39,6 @@ func golden(t *testing.T, name, got string) {
 // What people's programs rely on changes only when somebody means it to.
 func TestTableIsGolden(t *testing.T) {
 	golden(t, "io.hotsvc.varlink", Description())
-	golden(t, "operations.md", Markdown())
 }
 
 func TestTableIsWhole(t *testing.T) {
@@ -65,18 +70,59 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
-// A program that others wrote must be able to read the description.
+// A client that knows nothing but the varlink specification: messages are JSON
+// objects, each ended by a NUL; what it may call it learns from the service.
 func TestForeignClient(t *testing.T) {
-	if _, err := exec.LookPath("varlinkctl"); err != nil {
-		t.Skip("varlinkctl (systemd 255 or newer) is not installed")
-	}
 	f, socket := serve(t, nil)
-	f.react = func(engine.Call) []engine.Reply { return []engine.Reply{{}} }
-	for _, args := range [][]string{
-		{"info", socket}, {"introspect", socket, Interface}, {"call", socket, Interface + ".Status", "{}"},
-	} {
-		if out, err := exec.Command("varlinkctl", args...).CombinedOutput(); err != nil {
-			t.Errorf("varlinkctl %s: %v\n%s", args[0], err, out)
+	f.react = func(c engine.Call) []engine.Reply {
+		if c.Verb == engine.VerbMonitor {
+			return nil // yet
+		}
+		return []engine.Reply{{Value: status.Report{Schema: 1}}}
+	}
+	nc := raw(t, socket)
+	r := bufio.NewReader(nc)
+	receive := func() (parameters map[string]any, continues bool) {
+		t.Helper()
+		var m struct {
+			Parameters map[string]any
+			Continues  bool
+			Error      string
+		}
+		line, err := r.ReadBytes(0)
+		if err == nil {
+			err = json.Unmarshal(bytes.TrimSuffix(line, []byte{0}), &m)
+		}
+		if err != nil || m.Error != "" {
+			t.Fatalf("%q: %v", line, err)
+		}
+		return m.Parameters, m.Continues
+	}
+	call := func(message string) { io.WriteString(nc, message+"\x00") }
+
+	call(`{"method": "org.varlink.service.GetInfo"}`)
+	info, _ := receive()
+	if !reflect.DeepEqual(info["interfaces"], []any{"org.varlink.service", "io.hotsvc"}) || info["version"] != "1.2.3" {
+		t.Fatal(info)
+	}
+	call(`{"method": "org.varlink.service.GetInterfaceDescription", "parameters": {"interface": "io.hotsvc"}}`)
+	idl, _ := receive()
+	text := idl["description"].(string)
+	for _, m := range []string{"interface io.hotsvc\n", "\nmethod Status(services: ?[]string) -> (report: Report)\n", "\nmethod Monitor("} {
+		if !strings.Contains(text, m) {
+			t.Errorf("the description lacks %q", m)
+		}
+	}
+	call(`{"method": "io.hotsvc.Status", "parameters": {"services": null}}`)
+	if answer, continues := receive(); continues || answer["report"].(map[string]any)["schema"] != 1.0 {
+		t.Error(answer, continues)
+	}
+	call(`{"method": "io.hotsvc.Monitor", "parameters": {}, "more": true}`)
+	until(t, "the engine is asked", func() bool { return len(f.inputs()) == 2 })
+	for _, state := range []string{"starting", "up"} {
+		f.server.Deliver(engine.Reply{ID: f.inputs()[1].Call.ID, More: true, Value: status.Change{Service: "a", To: state}})
+		if answer, continues := receive(); !continues || answer["changes"].([]any)[0].(map[string]any)["to"] != state {
+			t.Error(answer, continues)
 		}
 	}
 }

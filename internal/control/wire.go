@@ -67,43 +67,21 @@ func failed(code engine.Code, text string) response {
 	return response{Error: errorName(code), Parameters: failure{Text: text}}
 }
 
-// answer turns the engine's reply into the message for the caller.
+// answer turns the engine's reply into the message for the caller. An empty list
+// goes as [] and not as null.
 func (o *Operation) answer(r engine.Reply) response {
+	value := r.Value
+	if v := reflect.ValueOf(value); r.Code == engine.CodeYes && !v.IsValid() || v.Kind() == reflect.Slice && v.IsNil() {
+		value = o.Gives
+	}
 	var fields any
-	if r.Value != nil {
-		fields = map[string]any{o.Field: asGiven(o.Gives, r.Value)}
+	if value != nil {
+		fields = map[string]any{o.Field: value}
 	}
 	if r.Code != engine.CodeYes {
 		return response{Error: errorName(r.Code), Parameters: failure{Text: r.Error, About: fields}}
 	}
-	if fields == nil {
-		fields = map[string]any{o.Field: empty(o.Gives)}
-	}
 	return response{Parameters: fields, Continues: r.More}
-}
-
-// asGiven wraps a single value where the interface promises a list, and writes
-// an empty list as [] and not as null.
-func asGiven(like, value any) any {
-	want := reflect.TypeOf(like)
-	v := reflect.ValueOf(value)
-	if v.Kind() == reflect.Pointer && v.Type() != want && !v.IsNil() {
-		v = v.Elem()
-	}
-	switch {
-	case want.Kind() == reflect.Slice && v.Type() == want.Elem():
-		return reflect.Append(reflect.MakeSlice(want, 0, 1), v).Interface()
-	case v.Kind() == reflect.Slice && v.IsNil():
-		return empty(like)
-	}
-	return value
-}
-
-func empty(like any) any {
-	if t := reflect.TypeOf(like); t.Kind() == reflect.Slice {
-		return reflect.MakeSlice(t, 0, 0).Interface()
-	}
-	return like
 }
 
 // encode is a message ready to be sent, with its NUL. Text stays readable: "<"
