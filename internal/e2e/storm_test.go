@@ -28,16 +28,17 @@ func TestOverflowOfBothSocketsReachesTheTruth(t *testing.T) {
 		m.pid("net@wan1")
 		must(m.T, m.daemon.Process.Signal(syscall.SIGSTOP))
 		m.remove("wan1") // a lost remove, later
-		// Changes that cost the sockets more than they hold.
-		for range 20 {
-			for i := range 60 {
-				name := fmt.Sprintf("noise%d", i)
-				must(m.T, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name, TxQLen: -1, NumTxQueues: 8, NumRxQueues: 8}, PeerName: "p" + name}))
-			}
-			for i := range 60 {
-				m.remove(fmt.Sprintf("noise%d", i))
-			}
+		// Events that cost the sockets more than they can be made to keep: some 40 MiB.
+		far, err := netlink.LinkByName("far-wan0")
+		must(m.T, err)
+		for i := range 15000 {
+			must(m.T, netlink.LinkSetMTU(far, 1400+i%2))
 		}
+		noise := make([]string, 8000)
+		for i := range noise {
+			noise[i] = "change@/devices/noise\x00ACTION=change\x00DEVPATH=/devices/noise\x00X=" + strings.Repeat("x", 1800) + "\x00"
+		}
+		m.uevents(noise...)
 		m.cable("wan2") // a lost add
 		must(m.T, m.daemon.Process.Signal(syscall.SIGCONT))
 		m.is("net@wan2", "up")

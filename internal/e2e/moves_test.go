@@ -1,0 +1,137 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+func rename(to string) func(netlink.Link) error {
+	return func(l netlink.Link) error { return netlink.LinkSetName(l, to) }
+}
+
+func TestTwoLinksThatSwapNamesSwapServices(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules(cableRule)
+		m.service("net@", m.sleeper("$IFINDEX/{instance}"))
+		m.boot()
+		m.cable("wan0")
+		m.cable("wan1")
+		zero, one := m.word("wan0", "index"), m.word("wan1", "index")
+		m.pid("net@wan0")
+		m.pid("net@wan1")
+		m.until("both have begun", func() bool { return len(m.lines("journal")) == 2 })
+		m.link("wan0", rename("tmp"))
+		m.link("wan1", rename("wan0"))
+		m.link("tmp", rename("wan1"))
+		m.until("both run on the other link", func() bool {
+			lines := m.lines("journal")
+			return len(lines) == 6 && slices.Contains(lines, "start "+zero+"/wan1") && slices.Contains(lines, "start "+one+"/wan0")
+		})
+		m.is("net@wan0", "up")
+		m.is("net@wan1", "up")
+		// A name has one service at a time, and a link too.
+		busy := map[string]bool{}
+		for _, line := range m.lines("journal") {
+			verb, who, _ := strings.Cut(line, " ")
+			for _, part := range strings.Split(who, "/") {
+				if verb == "start" && busy[part] {
+					m.Errorf("two at a time on %s: %v", part, m.lines("journal"))
+				}
+				busy[part] = verb == "start"
+			}
+		}
+	})
+}
+
+func TestLinkThatVisitsAnotherNamespaceIsGoneMeanwhile(t *testing.T) {
+	lacks(t, "unshare")
+	lacks(t, "nsenter")
+	lacks(t, "ip")
+	live(t, func(m *machine) {
+		m.rules(cableRule)
+		m.service("net@", m.sleeper("{instance}"))
+		m.boot()
+		m.cable("wan0")
+		m.pid("net@wan0")
+		away := exec.Command("unshare", "-n", "sleep", "1000")
+		must(m.T, away.Start())
+		defer away.Wait()
+		defer away.Process.Kill()
+		space := "/proc/" + itoa(away.Process.Pid) + "/ns/net"
+		own, err := os.Readlink("/proc/self/ns/net")
+		must(m.T, err)
+		m.until("another namespace", func() bool { other, err := os.Readlink(space); return err == nil && other != own })
+		run := func(args ...string) {
+			m.Helper()
+			if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+				m.Fatalf("%v: %v: %s", args, err, out)
+			}
+		}
+		run("ip", "link", "set", "wan0", "netns", itoa(away.Process.Pid))
+		m.is("net@wan0", "down")
+		run("nsenter", "--net="+space, "ip", "link", "set", "wan0", "netns", itoa(os.Getpid()))
+		m.link("wan0", netlink.LinkSetUp)
+		m.is("net@wan0", "up")
+		if got := strings.Join(m.lines("journal"), ","); got != "start wan0,end wan0,start wan0" {
+			m.Errorf("journal: %s", got)
+		}
+	})
+}
+
+// start adds a hold only where nothing else holds: a stopped service that a
+// running one needs is held.
+func TestStartOfANeededServiceAddsNoHold(t *testing.T) {
+	notMended(t, "start asks for holds while the stop that it ends still caps those who need it")
+	live(t, func(m *machine) {
+		m.service("base", `exec_start = ["sleep", "1000"]`)
+		m.service("top", "exec_start = [\"sleep\", \"1000\"]\nneeds = [\"base\"]")
+		m.boot()
+		m.do("start", "top")
+		m.do("stop", "base")
+		m.is("top", "down")
+		m.do("start", "base")
+		m.is("top", "up")
+		if s := m.get("base"); len(s.Holds) != 0 {
+			m.Errorf("held by %s too", s.Holds[0].Holder)
+		}
+		m.do("stop", "top")
+		m.is("base", "down")
+	})
+}
+
+func TestServiceThatIsNotReadyInTimeSaysSo(t *testing.T) {
+	notMended(t, "the reason names the signal, not the start_timeout")
+	live(t, func(m *machine) {
+		m.service("slow", "exec_start = [\"sleep\", \"1000\"]\nready = \"notify\"\nstart_timeout = \"300ms\"\nbackoff = { first = \"20s\" }")
+		m.boot()
+		m.do("start", "slow", "--no-wait")
+		s := m.is("slow", "backoff")
+		out := m.fails(1, "why", "slow")
+		if !strings.Contains(out, "ready") && !strings.Contains(out, "in time") && !strings.Contains(out, "start_timeout") {
+			m.Errorf("why does not say that it was not ready in time:\n%s", out)
+		}
+		if s.Failures != 1 {
+			m.Errorf("%d failures", s.Failures)
+		}
+	})
+}
+
+func TestStoppedProcessIsEndedToo(t *testing.T) {
+	liveBothWays(t, func(m *machine) {
+		m.service("frozen", "exec_start = [\"sleep\", \"1000\"]\nshutdown_timeout = \"500ms\"")
+		m.boot()
+		m.do("start", "frozen")
+		pid := m.pid("frozen")
+		must(m.T, syscall.Kill(pid, syscall.SIGSTOP))
+		m.do("stop", "frozen")
+		if alive(pid) {
+			m.Errorf("process %d outlives the stop", pid)
+		}
+	})
+}
