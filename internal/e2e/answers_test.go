@@ -46,7 +46,7 @@ func TestExitStatusesAndOneLineErrors(t *testing.T) {
 			{0, "wait a --timeout 0", ""},
 			{0, "restart a", "a: up"},
 			{0, "status net@nowhere", "nothing holds it"},
-			{0, "completion sh", ""},
+			{0, "completion bash", ""},
 			{0, "version", ""},
 		} {
 			out, code := m.try(strings.Fields(c.args)...)
