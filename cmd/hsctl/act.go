@@ -125,7 +125,7 @@ Nothing starts again until resume.`, `  hsctl stopall --timeout 2m`),
 
 // act has something done and says what was done.
 func (a *app) act(verb engine.Verb, p control.Params) error {
-	return a.explain(p.Services, show(a, verb, p, func(done []status.Done) {
+	_, err := show(a, verb, p, func(done []status.Done) {
 		for _, d := range done {
 			line := d.Text
 			if d.Service != "" { // else it is about all of them
@@ -133,7 +133,8 @@ func (a *app) act(verb engine.Verb, p control.Params) error {
 			}
 			fmt.Fprintln(a.out, clean(line))
 		}
-	}))
+	})
+	return err
 }
 
 // holdCommand takes a hold in hsctl's own name and becomes the command: pid and
@@ -178,7 +179,7 @@ func (a *app) hold(services, command []string) error {
 		return usage("hold: %s: no such command, or not executable: nothing is held", command[0])
 	}
 	if err := a.ask(engine.VerbHold, control.Params{Services: services}, nil); err != nil {
-		return a.explain(services, err)
+		return err
 	}
 	err = syscall.Exec(path, command, os.Environ())
 	return usage("hold: cannot run %s: %v: the hold ends now", command[0], err)

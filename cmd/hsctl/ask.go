@@ -22,21 +22,20 @@ const (
 
 // show asks one question and prints what is answered: the daemon's own JSON, or
 // what text makes of it. An error may come with an answer, as from why.
-func show[T any](a *app, verb engine.Verb, p control.Params, text func(T)) error {
+func show[T any](a *app, verb engine.Verb, p control.Params, text func(T)) (answer T, err error) {
 	var raw json.RawMessage
-	err := a.ask(verb, p, &raw)
+	err = a.ask(verb, p, &raw)
 	if raw == nil {
-		return err
+		return answer, err
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return answer, err
 	}
 	if a.json {
-		return errors.Join(a.printJSON(raw), err)
-	}
-	var answer T
-	if err := json.Unmarshal(raw, &answer); err != nil {
-		return err
+		return answer, errors.Join(a.printJSON(raw), err)
 	}
 	text(answer)
-	return err
+	return answer, err
 }
 
 // ask has the daemon answer one question. When the daemon goes away before it

@@ -80,7 +80,8 @@ stays, and every problem is printed.`,
   hsctl check /etc/hotsvc && hsctl reload`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(a, control.Reload, control.Params{}, a.printProblems)
+			_, err := show(a, control.Reload, control.Params{}, a.printProblems)
+			return err
 		},
 	}
 }

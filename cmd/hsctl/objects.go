@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,44 +49,40 @@ rule can be tried before it is written.`,
 }
 
 func (a *app) objects(p control.Params, names []string, verbose bool) error {
-	missing := false
-	err := show(a, engine.VerbObjects, p, func(objects []status.Object) {
-		if len(names) > 0 {
-			objects = slices.DeleteFunc(objects, func(o status.Object) bool {
-				return !slices.Contains(names, o.Name) && !slices.Contains(names, o.Key) && !slices.Contains(names, o.Key+":"+o.Name)
-			})
-			missing = len(objects) == 0
+	var objects []status.Object
+	if err := a.ask(engine.VerbObjects, p, &objects); err != nil {
+		return err
+	}
+	missing := slices.Clone(names)
+	if len(names) > 0 {
+		objects = slices.DeleteFunc(objects, func(o status.Object) bool {
+			called := []string{o.Name, o.Key, o.Key + ":" + o.Name}
+			missing = slices.DeleteFunc(missing, func(name string) bool { return slices.Contains(called, name) })
+			return !slices.ContainsFunc(called, func(name string) bool { return slices.Contains(names, name) })
+		})
+	}
+	switch {
+	case a.json:
+		if err := a.printJSON(objects); err != nil {
+			return err
 		}
-		if len(objects) == 0 && !missing {
-			fmt.Fprintln(a.out, "nothing is like that now")
-		}
-		if verbose || len(names) > 0 {
-			for i := range objects {
-				if i > 0 {
-					fmt.Fprintln(a.out)
-				}
-				a.printWords(&objects[i])
-			}
-			return
-		}
-		for first, rest := true, objects; len(rest) > 0; first = false {
-			kind, _, _ := strings.Cut(rest[0].Key, ":")
-			n := slices.IndexFunc(rest, func(o status.Object) bool { return !strings.HasPrefix(o.Key, kind+":") })
-			if n < 0 {
-				n = len(rest)
-			}
-			if !first {
+	case len(objects) == 0 && len(names) == 0:
+		fmt.Fprintln(a.out, "nothing is like that now")
+	case verbose || len(names) > 0:
+		for i := range objects {
+			if i > 0 {
 				fmt.Fprintln(a.out)
 			}
-			a.printObjects(columns[object.Kind(kind)], rest[:n])
-			rest = rest[n:]
+			a.printWords(&objects[i])
 		}
-	})
-	if err == nil && missing {
-		err = &control.Error{Code: engine.CodeNo, Text: fmt.Sprintf(
-			"no object %s: `hsctl objects` lists what there is, of all kinds or of one: device, link, mount, clock", list(names))}
+	default:
+		a.printObjects(objects)
 	}
-	return err
+	if len(missing) > 0 {
+		return &control.Error{Code: engine.CodeNo, Text: "no object " + list(missing) +
+			": `hsctl objects` lists what there is, of all kinds or of one: device, link, mount, clock"}
+	}
+	return nil
 }
 
 // column is what a table of objects has below a heading.
@@ -154,18 +151,28 @@ func linkState(o *status.Object) string {
 
 func is(o *status.Object, name string) bool { return slices.Equal(o.Words[name], object.Bool(true)) }
 
-func (a *app) printObjects(columns []column, objects []status.Object) {
+// printObjects prints a table for each kind.
+func (a *app) printObjects(objects []status.Object) {
+	before := ""
 	var head []string
-	rows := make([][]cell, len(objects))
-	for _, c := range columns {
-		head = append(head, c.head)
-		for i := range objects {
-			text := c.text(&objects[i])
-			if text == "" {
-				text = "-"
-			}
-			rows[i] = append(rows[i], cell{text, plain})
+	var rows [][]cell
+	for _, o := range objects {
+		kind, _, _ := strings.Cut(o.Key, ":")
+		if kind != before && before != "" {
+			a.table(head, rows)
+			fmt.Fprintln(a.out)
 		}
+		if kind != before {
+			before, head, rows = kind, nil, nil
+			for _, c := range columns[object.Kind(kind)] {
+				head = append(head, c.head)
+			}
+		}
+		var row []cell
+		for _, c := range columns[object.Kind(kind)] {
+			row = append(row, cell{cmp.Or(c.text(&o), "-"), plain})
+		}
+		rows = append(rows, row)
 	}
 	a.table(head, rows)
 }
@@ -208,7 +215,8 @@ condition matches and the services that it holds through each, or why none.`,
   hsctl rules --json | jq '.[] | select(.matches == [])'`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(a, engine.VerbRules, control.Params{}, a.printRules)
+			_, err := show(a, engine.VerbRules, control.Params{}, a.printRules)
+			return err
 		},
 	}
 }

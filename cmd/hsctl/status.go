@@ -34,16 +34,19 @@ kernel, problems in the configuration, what this daemon cannot promise.`,
 }
 
 func (a *app) status(patterns []string) error {
-	var missing []string
-	err := show(a, engine.VerbStatus, control.Params{Services: patterns}, func(r status.Report) {
-		missing = missingNames(patterns, r.Services)
-		a.printStatus(patterns, &r)
-	})
-	if err == nil && len(missing) > 0 {
-		err = &control.Error{Code: engine.CodeUnknown, Text: "no service " + list(missing) + ": `hsctl status` lists what there is"}
+	report, err := show(a, engine.VerbStatus, control.Params{Services: patterns}, func(r status.Report) { a.printStatus(patterns, &r) })
+	if err != nil {
+		return err
 	}
-	return a.explain(patterns, err)
+	for _, p := range patterns {
+		if !isGlob(p) && !slices.ContainsFunc(report.Services, func(s status.Service) bool { return s.Name == p }) {
+			return a.ask(engine.VerbWhy, control.Params{Services: []string{p}}, nil) // says what was meant
+		}
+	}
+	return nil
 }
+
+func isGlob(s string) bool { return strings.ContainsAny(s, "*?[") }
 
 func (a *app) printStatus(patterns []string, report *status.Report) {
 	services := report.Services
@@ -55,7 +58,7 @@ func (a *app) printStatus(patterns []string, report *status.Report) {
 		a.printServices(services)
 	case len(patterns) == 0:
 		fmt.Fprintln(a.out, "no services: put one in /etc/hotsvc/services, and a rule that requires it in /etc/hotsvc/rules.d")
-	case len(missingNames(patterns, nil)) < len(patterns):
+	case slices.ContainsFunc(patterns, isGlob):
 		fmt.Fprintln(a.out, "no service matches "+list(patterns))
 	default: // names only, and none is known: the error says so
 		return
@@ -90,7 +93,14 @@ func (a *app) printServices(services []status.Service) {
 		rows[i] = []cell{{s.Name, name}, {s.State, colour}, {a.ago(s.Since), plain}, {pid, plain},
 			{strconv.FormatInt(s.Restarts, 10), plain}, {s.Reason, reason}}
 	}
-	a.table([]string{"SERVICE", "STATE", "SINCE", "PID", "RESTARTS", "REASON"}, rows)
+	head := []string{"SERVICE", "STATE", "SINCE", "PID", "RESTARTS", "REASON"}
+	if w := width(a.out); w > 0 && w < 80 { // the reason tells more
+		head = slices.Delete(head, 3, 5)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], 3, 5)
+		}
+	}
+	a.table(head, rows)
 	var sum []string
 	for _, state := range wellStates {
 		if n := len(names[state]); n > 0 {
@@ -149,19 +159,4 @@ func stateColour(state string) string {
 		return dim
 	}
 	return yellow
-}
-
-// missingNames are the names among the patterns that no service has.
-func missingNames(patterns []string, services []status.Service) []string {
-	var missing []string
-	for _, p := range patterns {
-		found := strings.ContainsAny(p, "*?[")
-		for i := range services {
-			found = found || services[i].Name == p
-		}
-		if !found {
-			missing = append(missing, p)
-		}
-	}
-	return missing
 }

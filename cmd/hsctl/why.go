@@ -24,7 +24,8 @@ are down because of it; the exit status is then 1.`,
   hsctl why --not dhcp@wan0     what would keep it from starting again`,
 		Args: oneService,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.explain(args, show(a, engine.VerbWhy, control.Params{Services: args, Not: not}, a.printWhy))
+			_, err := show(a, engine.VerbWhy, control.Params{Services: args, Not: not}, a.printWhy)
+			return err
 		},
 		ValidArgsFunction: a.completeServices,
 	}

@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"hotsvc/internal/control"
-	"hotsvc/internal/engine"
-	"hotsvc/internal/status"
 )
 
 // hint answers a verb that people know from elsewhere.
@@ -30,6 +25,7 @@ var hints = []hint{
 	{"list", "it is `hsctl status`"},
 	{"show", "it is `hsctl status {} --json`"},
 	{"cat", "`hsctl status {}` names its definition"},
+	{"logs", "`hsctl status {}` shows the last lines and names the file"},
 	{"up", "it is `hsctl start {}`"},
 	{"down", "it is `hsctl stop {}`"},
 }
@@ -46,38 +42,6 @@ func (h hint) command() *cobra.Command {
 			return usage("%s: %s", h.verb, strings.ReplaceAll(h.text, "{}", name))
 		},
 	}
-}
-
-// explain makes more of "there is no such service": a template's name is
-// answered with its instances, a link's name with the services on that link.
-func (a *app) explain(names []string, err error) error {
-	var failed *control.Error
-	if !errors.As(err, &failed) || failed.Code != engine.CodeUnknown {
-		return err
-	}
-	services := a.services(context.Background())
-	for _, name := range names {
-		if slices.ContainsFunc(services, func(s status.Service) bool { return s.Name == name }) {
-			continue
-		}
-		template := strings.TrimSuffix(name, "@") + "@"
-		var instances, on []string
-		for _, s := range services {
-			switch {
-			case s.Template != nil && *s.Template == template:
-				instances = append(instances, s.Name+" ("+s.State+")")
-			case s.Primary != nil && strings.HasPrefix(*s.Primary, "link:") && strings.HasSuffix(*s.Primary, ":"+name):
-				on = append(on, s.Name+" ("+s.State+")")
-			}
-		}
-		switch {
-		case len(instances) > 0:
-			return &control.Error{Code: failed.Code, Text: name + " is a template: which instance? " + list(instances)}
-		case len(on) > 0:
-			return &control.Error{Code: failed.Code, Text: name + " is no service; services on link " + name + ": " + list(on)}
-		}
-	}
-	return err
 }
 
 // completeServices offers the daemon's services, each with what it is and how.
