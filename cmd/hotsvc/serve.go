@@ -52,6 +52,9 @@ type daemon struct {
 
 // serve is the daemon from lock to unlock.
 func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func(string) error) error {
+	// A log whose reader is gone does not end the daemon. Caught, not ignored:
+	// the services would begin with it ignored too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	conf, problems := l.Read(false)
 	if levelFromFile {
 		if err := setLevel(conf.Settings.LogLevel); err != nil {
@@ -186,7 +189,6 @@ func (d *daemon) startSources(running *sync.WaitGroup) {
 func (d *daemon) signals() (leave bool) {
 	ch := make(chan os.Signal, 4)
 	signal.Notify(ch, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
-	signal.Ignore(syscall.SIGPIPE)
 	stopping := false
 	for {
 		select {
