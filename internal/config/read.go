@@ -165,7 +165,13 @@ func (r *reader) noteVariant(v shippedservices.Variant, where string) {
 	}
 	r.notes = append(r.notes, note{name, fmt.Sprintf("%s found at %s", v.Program, where), false})
 	if !scripted(v, r.in.Find) {
-		r.notes = append(r.notes, note{name, fmt.Sprintf("%s finds no script at %s: it will set nothing up", v.Program, strings.Join(v.Scripts, " or ")), true})
+		var places []string
+		for _, other := range shippedservices.Variants {
+			if other.Service == v.Service && other.Program == v.Program {
+				places = append(places, other.Scripts...)
+			}
+		}
+		r.notes = append(r.notes, note{name, fmt.Sprintf("%s finds no script at %s: it will set nothing up", v.Program, strings.Join(places, " or ")), true})
 	}
 }
 

@@ -27,7 +27,7 @@ func TestVariants(t *testing.T) {
 		{map[string]string{"busybox": "/bin/busybox", "dhclient": "/sbin/dhclient", "avahi-autoipd": "/b/a"}, "dhclient",
 			[]string{"dhcp@: dhclient found at /sbin/dhclient", "zeroconf@: avahi-autoipd found at /b/a"}},
 		{map[string]string{"busybox": "/bin/busybox", "avahi-autoipd": "/b/a"}, "busybox",
-			[]string{"zeroconf@: avahi-autoipd found at /b/a", "dhcp@: busybox found at /bin/busybox", "dhcp@: busybox finds no script at /usr/share/udhcpc/default.script or /etc/udhcpc/default.script: it will set nothing up"}},
+			[]string{"zeroconf@: avahi-autoipd found at /b/a", "dhcp@: busybox found at /bin/busybox", "dhcp@: busybox finds no script at /usr/share/udhcpc/default.script or /etc/udhcpc/default.script or /etc/hotsvc/udhcpc.script: it will set nothing up"}},
 		{map[string]string{"busybox": "/bin/busybox", "/etc/hotsvc/udhcpc.script": "x", "zcip": "/b/z", "/etc/zcip.script": "x"}, "busybox -s",
 			[]string{"dhcp@: busybox found at /bin/busybox", "zeroconf@: zcip found at /b/z"}},
 		{map[string]string{"udhcpc": "/sbin/udhcpc", "busybox": "/bin/busybox", "dhcpcd": "/sbin/dhcpcd", "avahi-autoipd": "/b/a"}, "dhcpcd",
