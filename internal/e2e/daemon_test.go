@@ -90,6 +90,39 @@ func TestRunDirThatCannotBeWritten(t *testing.T) {
 	})
 }
 
+func TestSocketThatCannotBeMade(t *testing.T) {
+	live(t, func(m *machine) {
+		m.file("plain", "precious")
+		for _, path := range []string{m.path("plain"), m.path("no/such/dir/control"), "/" + strings.Repeat("x", 120)} {
+			if out := m.refused("--socket", path); !strings.Contains(out, path) {
+				m.Errorf("it does not name %s:\n%s", path, out)
+			}
+		}
+		if got := m.lines("plain")[0]; got != "precious" {
+			m.Errorf("the file is %q now", got)
+		}
+	})
+}
+
+func TestFullRunDirIsSaidAndSurvived(t *testing.T) {
+	live(t, func(m *machine) {
+		must(m.T, os.Mkdir(m.path("run"), 0o755))
+		must(m.T, unix.Mount("tmpfs", m.path("run"), "tmpfs", 0, "size=256k"))
+		m.Cleanup(func() { unix.Unmount(m.path("run"), unix.MNT_DETACH) })
+		m.service("a", `exec_start = ["sleep", "1000"]`+"\nbackoff = { first = \"200ms\", max = \"200ms\" }")
+		m.boot()
+		if err := os.WriteFile(m.path("run/fill"), make([]byte, 1<<20), 0o644); err == nil {
+			m.Fatal("it is not full")
+		}
+		m.do("start", "a", "--no-wait")
+		m.until("status tells it", func() bool {
+			return strings.Contains(strings.Join(m.report().Degraded, "\n"), "no space left")
+		})
+		must(m.T, os.Remove(m.path("run/fill")))
+		m.is("a", "up") // by itself
+	})
+}
+
 func TestReadOnlyLogDir(t *testing.T) {
 	live(t, func(m *machine) {
 		m.readOnly("log")

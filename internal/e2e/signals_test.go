@@ -4,7 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // As where the log's reader restarts: what is said is lost, what runs is not.
@@ -45,6 +48,41 @@ func TestServicesBeginWithDefaultSignals(t *testing.T) {
 		for _, line := range m.lines("signals") {
 			if name, set, _ := strings.Cut(line, ":\t"); (name == "SigIgn" || name == "SigBlk") && strings.Trim(set, "0") != "" {
 				m.Errorf("%s is %s", name, set)
+			}
+		}
+	})
+}
+
+// Nothing of the daemon's own is handed down: no descriptor, no odd umask.
+func TestServicesBeginClean(t *testing.T) {
+	liveBothWays(t, func(m *machine) {
+		m.service("a", `exec_start = ["sh", "-c", "umask >`+m.path("umask")+`; exec sleep 1000"]`)
+		syscall.Umask(0o077)
+		m.boot()
+		syscall.Umask(0o022)
+		m.do("start", "a")
+		pid := m.pid("a")
+		m.until("told", func() bool { return m.lines("umask")[0] != "" })
+		if got := m.lines("umask")[0]; got != "0022" {
+			m.Errorf("umask %s", got)
+		}
+		fds, err := os.ReadDir("/proc/" + itoa(pid) + "/fd")
+		must(m.T, err)
+		for _, fd := range fds {
+			to, _ := os.Readlink("/proc/" + itoa(pid) + "/fd/" + fd.Name())
+			switch {
+			case fd.Name() == "0" && to == "/dev/null", (fd.Name() == "1" || fd.Name() == "2") && strings.HasPrefix(to, m.path("log")):
+			case strings.HasPrefix(to, m.path("run/run")): // the mark, where there are no cgroups
+			default:
+				m.Errorf("descriptor %s is %s", fd.Name(), to)
+			}
+		}
+		if sid, err := unix.Getsid(pid); err != nil || sid != pid {
+			m.Errorf("session %d of pid %d: %v", sid, pid, err)
+		}
+		for _, dir := range []string{"run", "log", "run/svc"} {
+			if info, err := os.Stat(m.path(dir)); err != nil || info.Mode()&0o022 != 0 {
+				m.Errorf("%s: %v", dir, info.Mode())
 			}
 		}
 	})
