@@ -43,9 +43,6 @@ func usage(format string, args ...any) *control.Error {
 	return &control.Error{Code: engine.CodeUsage, Text: fmt.Sprintf(format, args...)}
 }
 
-// silent ends hsctl with a status and without a word: all is said already.
-func silent(code engine.Code) *control.Error { return &control.Error{Code: code} }
-
 func ownVersion() string {
 	if version != "" {
 		return version

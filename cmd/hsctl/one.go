@@ -8,23 +8,17 @@ import (
 	"hotsvc/internal/status"
 )
 
-// sheet prints what is known of one thing: a label, and lines beside it.
-type sheet struct{ a *app }
-
-// put prints lines with a label; nothing for nothing.
-func (s sheet) put(label string, lines ...string) {
+// put prints lines with a label beside them; nothing for nothing.
+func (a *app) put(label string, lines ...string) {
 	for i, l := range lines {
 		switch {
 		case i > 0:
-			fmt.Fprintf(s.a.out, "%13s%s\n", "", clean(l))
+			fmt.Fprintf(a.out, "%13s%s\n", "", clean(l))
 		case l != "":
-			s.line(label, clean(l))
+			fmt.Fprintf(a.out, "%11s: %s\n", label, clean(l))
 		}
 	}
 }
-
-// line prints text that is clean and may have colours.
-func (s sheet) line(label, text string) { fmt.Fprintf(s.a.out, "%11s: %s\n", label, text) }
 
 // printService prints all about one service.
 func (a *app) printService(s *status.Service) {
@@ -33,34 +27,40 @@ func (a *app) printService(s *status.Service) {
 		title += " - " + clean(s.Description)
 	}
 	fmt.Fprintln(a.out, title)
-	p := sheet{a}
 	state := a.paint(stateColour(s.State), s.State)
 	if s.Substate != nil && *s.Substate != s.State {
 		state += " (" + *s.Substate + ")"
 	}
-	p.line("state", state+" since "+a.when(s.Since))
-	p.put("reason", s.Reason)
+	fmt.Fprintf(a.out, "%11s: %s since %s\n", "state", state, a.when(s.Since))
+	a.put("reason", s.Reason)
 	if b := s.Blocked; b != nil {
-		p.put("blocked", a.blockedLine(b))
+		line := b.Kind + " by " + b.By
+		if !b.Since.IsZero() {
+			line += " since " + a.when(b.Since)
+		}
+		if len(b.UntilGone) > 0 {
+			line += ", until " + list(b.UntilGone) + " is gone"
+		}
+		a.put("blocked", line)
 	}
 	if s.Want == "keep" {
-		p.put("wanted", "as it is: it is not started and not stopped")
+		a.put("wanted", "as it is: it is not started and not stopped")
 	}
 	if s.Pid != nil {
-		p.put("main pid", strconv.Itoa(*s.Pid))
+		a.put("main pid", strconv.Itoa(*s.Pid))
 	}
 	if s.Exit != nil {
-		p.put("last exit", a.exitLine(s.Exit, s.Reason))
+		a.put("last exit", a.exitLine(s.Exit, s.Reason))
 	}
 	if s.Restarts > 0 || s.Failures > 0 {
 		line := strconv.FormatInt(s.Restarts, 10)
 		if s.Failures > 0 {
 			line += ", " + many(s.Failures, "failure") + " in a row"
 		}
-		p.put("restarts", line)
+		a.put("restarts", line)
 	}
 	if s.NextStart != nil {
-		p.put("next start", a.when(*s.NextStart))
+		a.put("next start", a.when(*s.NextStart))
 	}
 	var lines []string
 	for _, w := range s.WaitingFor {
@@ -68,7 +68,7 @@ func (a *app) printService(s *status.Service) {
 			lines = append(lines, waiting(w))
 		}
 	}
-	p.put("waits for", lines...)
+	a.put("waits for", lines...)
 	lines = nil
 	for i := range s.Holds {
 		lines = append(lines, a.holdLine(&s.Holds[i]))
@@ -76,16 +76,23 @@ func (a *app) printService(s *status.Service) {
 	if lines == nil {
 		lines = []string{"nothing"}
 	}
-	p.put("held by", lines...)
+	a.put("held by", lines...)
 	lines = nil
 	for _, g := range s.Gates {
-		lines = append(lines, g.Text+": "+gateWord(g.Open))
+		state := "not known yet"
+		switch {
+		case g.Open != nil && *g.Open:
+			state = "open"
+		case g.Open != nil:
+			state = "closed"
+		}
+		lines = append(lines, g.Text+": "+state)
 	}
-	p.put("gates", lines...)
-	p.put("needs", list(s.Needs))
-	p.put("needed by", list(s.NeededBy))
+	a.put("gates", lines...)
+	a.put("needs", list(s.Needs))
+	a.put("needed by", list(s.NeededBy))
 	if s.Primary != nil {
-		p.put("object", *s.Primary)
+		a.put("object", *s.Primary)
 	}
 	if d := s.Definition; d != nil {
 		line := s.Type + " from " + d.File
@@ -95,15 +102,15 @@ func (a *app) printService(s *status.Service) {
 		if d.Masked {
 			line += ", masked: it never starts"
 		}
-		p.put("defined", line)
+		a.put("defined", line)
 	}
 	lines = nil
 	for _, c := range s.History {
 		lines = append(lines, fmt.Sprintf("%s %s → %s%s", a.stamp(c.At, ".000"), c.From, c.To, colon(c.Reason)))
 	}
-	p.put("history", lines...)
+	a.put("history", lines...)
 	if s.Log != nil {
-		p.put("log", append([]string{*s.Log}, s.LogTail...)...)
+		a.put("log", append([]string{*s.Log}, s.LogTail...)...)
 	}
 }
 
@@ -125,17 +132,6 @@ func (a *app) exitLine(e *status.Exit, reason string) string {
 		return a.when(e.At)
 	}
 	return text + ", " + a.when(e.At)
-}
-
-func (a *app) blockedLine(b *status.Blocked) string {
-	line := b.Kind + " by " + b.By
-	if !b.Since.IsZero() {
-		line += " since " + a.when(b.Since)
-	}
-	if len(b.UntilGone) > 0 {
-		line += ", until " + list(b.UntilGone) + " is gone"
-	}
-	return line
 }
 
 // holdLine is a hold with all that limits it.
@@ -168,16 +164,6 @@ func (a *app) holdLine(h *status.Hold) string {
 		b.WriteString(", remembered: not yet seen again")
 	}
 	return b.String()
-}
-
-func gateWord(open *bool) string {
-	switch {
-	case open == nil:
-		return "not known yet"
-	case *open:
-		return "open"
-	}
-	return "closed"
 }
 
 // waiting is one thing that a start waits for.

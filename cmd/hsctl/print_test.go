@@ -129,7 +129,7 @@ func TestWhyText(t *testing.T) {
 		{What: "event", Text: "rtnetlink newlink at 10:31:02.123"},
 		{What: "object", Text: "link:3:wan0 type=ether carrier=true running=true"},
 		{What: "rule", Text: "wired-dhcp (rules.d/50-wired.toml:4): match { running = true }"},
-		{What: "hold", Text: "rule:wired-dhcp holds dhcp@wan0"},
+		{What: "hold", Text: "rule:wired-dhcp holds dhcp@wan0 (lingers for 5s)"},
 		{What: "transition", Text: "starting → up at 10:31:02.456: started"},
 	}})
 	a.printWhy(status.Why{Service: "supplicant@wlan0", State: "up", Running: true, Chain: []status.Step{
@@ -174,7 +174,7 @@ func TestShort(t *testing.T) {
 
 func TestCleanAndCut(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain": "plain", "wörld →": "wörld →", "a\x1b[31mb": `a\x1b[31mb`, "a\nb": `a\nb`, "a\xffb": `a\xffb`, "‮x": `\u202ex`, "it's": "it's",
+		"plain": "plain", "wörld →": "wörld →", "a\x1b[31mb": `a\x1b[31mb`, "a\nb": `a\nb`, "a\xffb": `a\xffb`, "\u202ex": `\u202ex`, "it's": "it's",
 	} {
 		if got := clean(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

@@ -22,8 +22,9 @@ func (a *app) statusCommand() *cobra.Command {
 restarted, and the first reason why it is as it is. Patterns select services by
 name, with * ? and […]. With the name of one service, prints all about it.
 
-Below the table stands what is not normal: sources that have lost touch with the
-kernel, problems in the configuration, what this daemon cannot promise.`,
+Below the table stands the sum, and what is not normal: sources that have lost
+messages of the kernel's, problems in the configuration, what this daemon cannot
+promise.`,
 		Example: `  hsctl status
   hsctl status 'dhcp@*' dnsmasq
   hsctl status dhcp@wan0
@@ -57,7 +58,7 @@ func (a *app) printStatus(patterns []string, report *status.Report) {
 	case len(services) > 0:
 		a.printServices(services)
 	case len(patterns) == 0:
-		fmt.Fprintln(a.out, "no services: put one in /etc/hotsvc/services, and a rule that requires it in /etc/hotsvc/rules.d")
+		fmt.Fprintln(a.out, "no services now: `hsctl rules` shows what would bring some, `hsctl objects` what there is to match")
 	case slices.ContainsFunc(patterns, isGlob):
 		fmt.Fprintln(a.out, "no service matches "+list(patterns))
 	default: // names only, and none is known: the error says so
@@ -101,6 +102,9 @@ func (a *app) printServices(services []status.Service) {
 		}
 	}
 	a.table(head, rows)
+	if len(services) == 1 {
+		return // the row is its own sum
+	}
 	var sum []string
 	for _, state := range wellStates {
 		if n := len(names[state]); n > 0 {
@@ -125,28 +129,26 @@ func (a *app) printTroubles(report *status.Report) {
 		lines = append(lines, "degraded: "+d)
 	}
 	for _, s := range report.Sources {
-		if line := sourceTrouble(s); line != "" {
-			lines = append(lines, line)
+		line := string(s.State) + colon(s.Error)
+		if s.Lost > 0 {
+			line += ", " + many(int(s.Lost), "overflow") + " so far"
+		}
+		if s.Refused > 0 {
+			line += ", " + many(int(s.Refused), "message") + " not believed"
+		}
+		if line != string(object.Synced) && line != string(object.Absent) {
+			lines = append(lines, "source "+s.Name+": "+line)
 		}
 	}
 	for _, p := range report.Config.Problems {
 		lines = append(lines, "config: "+p.String())
 	}
+	if len(lines) > 0 && len(report.Services) == 1 {
+		fmt.Fprintln(a.out)
+	}
 	for _, l := range lines {
 		fmt.Fprintln(a.out, a.paint(yellow, clean(l)))
 	}
-}
-
-// sourceTrouble is a line about a source that does not know all that it should.
-func sourceTrouble(s object.SourceStatus) string {
-	if s.State == object.Synced || s.State == object.Absent {
-		return ""
-	}
-	line := "source " + s.Name + ": " + string(s.State)
-	if s.Error != "" {
-		line += ": " + s.Error
-	}
-	return line
 }
 
 func stateColour(state string) string {

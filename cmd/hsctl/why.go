@@ -38,8 +38,9 @@ func (a *app) printWhy(w status.Why) {
 	reason := ""
 	for _, s := range w.Chain {
 		// The first hold on the service itself, or need of it.
-		if head, ok := strings.CutSuffix(s.Text, " "+w.Service); ok && reason == "" && (s.What == "hold" || s.What == "need") {
-			reason = head + " it"
+		head, tail, ok := strings.Cut(s.Text+" ", " "+w.Service+" ")
+		if ok && reason == "" && (s.What == "hold" || s.What == "need") {
+			reason = strings.TrimSpace(head + " it " + tail)
 		}
 	}
 	if w.Unmet != nil {
