@@ -184,16 +184,17 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		}
 		u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Admin })
 		u.Cap = hold.Cap{Kind: kind, By: by, Since: c.now.Wall}
-		for i := range u.Holds {
-			if h := &u.Holds[i]; kind == hold.CapStop && h.Life.Key.ID != "" && !c.vanished(h.Life) && !slices.Contains(u.Cap.Gone, h.Life) {
-				u.Cap.Gone = append(u.Cap.Gone, h.Life)
-			}
+		if kind == hold.CapStop {
+			c.behind(u, &u.Cap.Gone, map[*Unit]bool{})
 		}
 		c.touched(u, map[Verb]string{VerbStop: "stopped by ", VerbBlock: "blocked by "}[call.Verb]+by)
 	case VerbUnblock:
 		c.lift(u, "unblocked by "+by)
 	case VerbRestart:
-		if u.want != hold.Up {
+		switch {
+		case u.want == hold.Keep && u.Machine.Active():
+			return fmt.Sprintf("%s is %s and nothing may restart it now: %s", u.Name, c.public(u), c.unwanted(u).what)
+		case u.want != hold.Up:
 			return fmt.Sprintf("%s is not running and is not to run: %s", u.Name, c.unwanted(u).what)
 		}
 		u.Gen++
@@ -203,6 +204,25 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		return c.reloadService(u)
 	}
 	return ""
+}
+
+// behind collects the objects that hold a service, directly or through those
+// that pull it up.
+func (c *Core) behind(u *Unit, lives *[]object.Life, seen map[*Unit]bool) {
+	if seen[u] {
+		return
+	}
+	seen[u] = true
+	for i := range u.Holds {
+		if h := &u.Holds[i]; h.Life.Key.ID != "" && !c.vanished(h.Life) && !slices.Contains(*lives, h.Life) {
+			*lives = append(*lives, h.Life)
+		}
+	}
+	for _, d := range c.order {
+		if slices.Contains(d.needs, u) || slices.Contains(d.wants, u) || slices.Contains(d.inner, u) {
+			c.behind(d, lives, seen)
+		}
+	}
 }
 
 func (c *Core) reloadService(u *Unit) string {
@@ -332,20 +352,20 @@ func (c *Core) clientGone(gone Client) {
 // answered first and goes down afterwards, with its own service.
 func (c *Core) fromInside(call *Call) bool {
 	p := c.Units[call.Peer.Service]
-	if p == nil {
+	if p == nil || call.ID == 0 {
 		return false
 	}
-	switch call.Verb {
-	case VerbStopAll, VerbSuspend:
-	case VerbStop, VerbBlock, VerbRestart:
-		if !slices.ContainsFunc(call.Services, func(n string) bool { return c.Units[n] != nil && p.reaches(c.Units[n]) }) {
+	needed := func(n string) bool { return c.Units[n] != nil && p.dependsOn(c.Units[n]) }
+	switch {
+	case call.Verb == VerbStopAll, call.Verb == VerbSuspend:
+	case call.Verb == VerbStop, call.Verb == VerbBlock, call.Verb == VerbRestart, call.Verb == VerbRelease && p.want != hold.Up:
+		if !slices.ContainsFunc(call.Services, needed) {
 			return false
 		}
 	default:
 		return false
 	}
 	later := *call
-	later.Peer.Service = ""
 	c.Later = append(c.Later, later)
 	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: call.ID, Later: true,
 		Value: []status.Done{{Service: p.Name, State: p.Shown, Text: "accepted: it is done when you have ended the connection"}}}})
@@ -367,15 +387,21 @@ func (c *Core) hangup(id int64) {
 	if i := slices.IndexFunc(c.Later, func(l Call) bool { return l.ID == id }); i >= 0 {
 		later := c.Later[i]
 		c.Later = slices.Delete(c.Later, i, i+1)
-		later.NoWait = true
+		later.ID, later.NoWait = 0, true // nobody listens any more
 		c.call(&later)
 	}
 }
 
 func (c *Core) answer(id int64, value any) {
+	if id == 0 {
+		return
+	}
 	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: id, Value: value}})
 }
 
 func (c *Core) refuse(id int64, code Code, why string) {
+	if id == 0 {
+		return
+	}
 	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: id, Code: code, Error: why}})
 }

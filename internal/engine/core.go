@@ -235,15 +235,12 @@ func (c *Core) configure(conf *config.Config) {
 	for _, name := range c.names() {
 		c.define(c.Units[name])
 	}
-	interest := Interest{Attrs: rule.AttrNames(conf.Rules)}
 	c.ancestors = false
 	for i := range conf.Rules {
-		for _, w := range conf.Rules[i].Words() {
-			c.ancestors = c.ancestors || strings.HasPrefix(w, "ATTRS{")
-			interest.DefaultRoutes = interest.DefaultRoutes || w == "default4" || w == "default6"
-		}
+		c.ancestors = c.ancestors || slices.ContainsFunc(conf.Rules[i].Words(), func(w string) bool { return strings.HasPrefix(w, "ATTRS{") })
 	}
-	c.emit(Effect{Kind: EffectInterest, Interest: &interest})
+	c.emit(Effect{Kind: EffectInterest, Interest: &Interest{
+		Attrs: conf.AttrNames(), DefaultRoutes: conf.Reads("default4") || conf.Reads("default6")}})
 	c.relink, c.replan = true, true
 	for _, o := range c.Objects.All("") {
 		c.evaluate(o.Life.Key)
@@ -274,16 +271,21 @@ func (c *Core) define(u *Unit) {
 		u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Boot })
 		return
 	}
-	if len(u.Gates) != len(u.def.Policy.Gates) {
-		u.Gates = make([]gateState, len(u.def.Policy.Gates))
+	gates := make([]gateState, len(u.def.Policy.Gates))
+	for i := range gates {
+		gates[i].Text = u.def.Policy.Gates[i].Text
+		if i < len(u.Gates) && u.Gates[i].Text == gates[i].Text {
+			gates[i] = u.Gates[i] // the same gate as before
+		}
 	}
+	u.Gates = gates
 	hash := u.def.ExecHash()
-	if u.hash != hash && u.hash != 0 {
+	if u.Hash != hash && u.Hash != 0 {
 		u.Pardon = c.next()
 		u.Because = "its definition changed"
 		u.dirty = true
 	}
-	u.hash = hash
+	u.Hash = hash
 	u.eff.Name = u.Name
 	u.eff.Policy = u.def.Policy
 	if u.Machine.State == service.Rest {

@@ -45,6 +45,12 @@ func (c *Core) report(r *object.Report) {
 		}
 		c.inherit(changes)
 		if r.Batch.Full {
+			for id := range c.Links { // of links that went while no daemon looked
+				if key := (object.Key{Kind: object.Link, ID: id}); slices.Contains(r.Batch.Kinds, object.Link) && c.Objects.Get(key) == nil {
+					delete(c.Links, id)
+					c.global = true
+				}
+			}
 			c.confirmed(r.Batch.Kinds)
 		}
 		c.unblock()

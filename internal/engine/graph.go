@@ -16,10 +16,7 @@ func (c *Core) link() {
 		u := c.Units[names[i]]
 		u.needs, u.wants, u.after, u.inner = u.needs[:0], u.wants[:0], u.after[:0], u.inner[:0]
 		u.neededBy, u.afterBy = u.neededBy[:0], u.afterBy[:0]
-		if u.def == nil {
-			continue
-		}
-		for _, n := range slices.Concat(u.def.NeedsOf(u.instance), u.def.WantsOf(u.instance)) {
+		for _, n := range slices.Concat(u.eff.NeedsOf(u.instance), u.eff.WantsOf(u.instance)) {
 			if c.Units[n] == nil && c.known(n) {
 				c.unit(n)
 				names = append(names, n)
@@ -29,11 +26,10 @@ func (c *Core) link() {
 	c.relink = false // unit() asked for what is being done here
 	for _, n := range names {
 		u := c.Units[n]
-		if u.def != nil {
-			u.needs = c.find(u.def.NeedsOf(u.instance), u.needs)
-			u.wants = c.find(u.def.WantsOf(u.instance), u.wants)
-			u.after = c.find(u.def.AfterOf(u.instance), u.after)
-		}
+		// eff keeps the edges of a definition that is gone, for its last stop
+		u.needs = c.find(u.eff.NeedsOf(u.instance), u.needs)
+		u.wants = c.find(u.eff.WantsOf(u.instance), u.wants)
+		u.after = c.find(u.eff.AfterOf(u.instance), u.after)
 		for i := range u.Holds {
 			if holder, ok := u.Holds[i].Service(); ok {
 				if p := c.Units[holder]; p != nil {
@@ -92,7 +88,7 @@ func (c *Core) sort(names []string) {
 	}
 }
 
-// cycle tells whether one unit waits for another, directly or not.
+// reaches tells whether one unit waits for another, directly or not.
 func (u *Unit) reaches(to *Unit) bool {
 	if u == to {
 		return true
@@ -105,6 +101,11 @@ func (u *Unit) reaches(to *Unit) bool {
 		}
 	}
 	return false
+}
+
+// dependsOn tells whether a unit is, or needs, another, directly or not.
+func (u *Unit) dependsOn(to *Unit) bool {
+	return u == to || slices.ContainsFunc(u.needs, func(t *Unit) bool { return t.dependsOn(to) })
 }
 
 // forget drops the instances that nothing refers to: neither hold, cap,
@@ -122,6 +123,7 @@ func (c *Core) forget() {
 		}
 		if again {
 			c.link()
+			c.replan = true // what it held is not held by it any more
 		}
 	}
 }
@@ -147,8 +149,9 @@ func (c *Core) forgettable(u *Unit) bool {
 // dropInner ends the holds that a service took from inside.
 func (c *Core) dropInner(u *Unit) {
 	for _, t := range u.inner {
-		t.Holds = slices.DeleteFunc(t.Holds, func(h hold.Hold) bool { return h.Holder == hold.ServiceHolder(u.Name) })
-		t.dirty = true
+		if h := t.heldBy(hold.ServiceHolder(u.Name)); h != nil {
+			c.drop(t, h, h.Holder+" has come to rest")
+		}
 	}
 	u.inner = nil
 	c.relink, c.replan = true, true

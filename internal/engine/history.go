@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"hotsvc/internal/hold"
@@ -88,7 +89,12 @@ func (u *Unit) reason(c *Core, state string) string {
 		if u.want == hold.Up || u.want == hold.Keep {
 			return u.lastEnd()
 		}
-		if o := c.unwanted(u); o.kind == "blocked" {
+		switch o := c.unwanted(u); {
+		case o.kind == "gate":
+			return "gate closed: " + o.what
+		case o.kind != "unwanted":
+			return o.what
+		case u.Because == "":
 			return o.what
 		}
 	}
@@ -118,6 +124,11 @@ func (c *Core) heldFor(u *Unit) string {
 			return d.Name + " needs it"
 		}
 	}
+	for _, d := range c.order {
+		if d.want == hold.Up && slices.Contains(d.wants, u) {
+			return d.Name + " wants it"
+		}
+	}
 	return u.Because
 }
 
@@ -141,6 +152,9 @@ func (c *Core) note(u *Unit, e *service.Event) {
 			text += fmt.Sprintf(" at once and left %d processes: it seems to daemonise; drop -B, -b or -d", e.Left)
 		case m.State == service.Up || m.State == service.Starting:
 			text += fmt.Sprintf(" after %v", brief(lived))
+		}
+		if m.State == service.Stopping && m.Outcome == service.Crash && u.Exit != nil {
+			text = u.Exit.Text // it was late; how it ended then is our own doing
 		}
 		u.Exit = &exitRecord{Exit: e.Exit, What: m.Command.String(), At: c.now.Wall, Text: text}
 	case service.Timer:

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"hotsvc/internal/match"
 	"hotsvc/internal/object"
 	"hotsvc/internal/rule"
+	"hotsvc/internal/service"
 )
 
 // What a hold does when its rule's condition (yes, no, unknown) or its object
@@ -32,13 +34,20 @@ func (c *Core) hold(r *rule.Rule, o *object.Object, answer match.Answer) {
 	if answer == match.Unknown {
 		return
 	}
-	services := c.expand(r, o)
+	services, known := c.expand(r, o)
+	if !known {
+		return
+	}
 	had := false // the rule held through this object: a rename hands over, without settle
 	for _, u := range c.holders(r.Name, o.Life.Key) {
 		h := u.held(r.Name, o.Life.Key)
 		had = had || h.Phase == hold.Held || h.Phase == hold.Lingering
 		if !slices.Contains(services, u.Name) {
-			c.drop(u, h, fmt.Sprintf("%s: %s has another name now", h.Holder, o.Label()))
+			because := o.Label() + " has another name now"
+			if !slices.ContainsFunc(r.Require, func(n string) bool { return templateOf(n) == templateOf(u.Name) }) {
+				because = "it does not require that any more"
+			}
+			c.drop(u, h, h.Holder+": "+because)
 		}
 	}
 	for _, name := range services {
@@ -68,6 +77,8 @@ func (c *Core) holdOne(r *rule.Rule, o *object.Object, u *Unit, had bool) {
 		return
 	}
 	switch h.Phase {
+	case hold.Settling: // broken by a flap that nobody saw
+		h.Deadline = c.now.Mono + r.Settle
 	case hold.Provisional:
 		h.Phase, h.Deadline = hold.Held, 0
 	case hold.Lingering:
@@ -226,6 +237,14 @@ func (c *Core) dropUnruled() {
 // rekey has holds follow a device to its new devpath.
 func (c *Core) rekey(from object.Key, to object.Life) {
 	for _, u := range c.order {
+		if u.Run.Key == from {
+			u.Run.Key = to.Key
+		}
+		moved := slices.Clone(u.Holds)
+		moved = slices.DeleteFunc(moved, func(h hold.Hold) bool { return h.Life.Key != from })
+		for _, h := range moved { // what stood at the new devpath went unseen
+			u.Holds = slices.DeleteFunc(u.Holds, func(o hold.Hold) bool { return o.Holder == h.Holder && o.Life.Key == to.Key })
+		}
 		for i := range u.Holds {
 			if u.Holds[i].Life.Key == from {
 				u.Holds[i].Life.Key = to.Key
@@ -294,16 +313,24 @@ func (c *Core) holdDeadlines(u *Unit) {
 }
 
 // expand names the services that a rule requires through an object. What cannot
-// be named is left out; `rules` and `why` say so.
-func (c *Core) expand(r *rule.Rule, o *object.Object) []string {
-	var out []string
+// be named is left out; `rules` and `why` say so. known is false while a word
+// that a name is made of is unknown.
+func (c *Core) expand(r *rule.Rule, o *object.Object) (out []string, known bool) {
 	for _, template := range r.Require {
 		name, err := rule.Expand(template, reader{&c.Objects, o})
+		if errors.Is(err, rule.ErrUnknown) {
+			return nil, false
+		}
 		if err == nil && c.known(name) && !slices.Contains(out, name) {
 			out = append(out, name)
 		}
 	}
-	return out
+	return out, true
+}
+
+func templateOf(name string) string {
+	template, _ := service.Split(name)
+	return template
 }
 
 // marksOf joins the values of a rule's bounce_on words.

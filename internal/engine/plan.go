@@ -100,7 +100,7 @@ func (c *Core) released(u *Unit) bool {
 }
 
 func (u *Unit) stale() bool {
-	return u.Machine.Active() && (u.Machine.Exec != u.hash || u.Ran != u.Gen)
+	return u.Machine.Active() && (u.Machine.Exec != u.Hash || u.Ran != u.Gen)
 }
 
 // latched tells whether how the last run ended still counts: it does while no
@@ -137,7 +137,13 @@ func (c *Core) obstacle(u *Unit) obstacle {
 	if o := c.unwanted(u); o.kind != "" {
 		return o
 	}
-	if m.State != service.Rest {
+	switch m.State {
+	case service.Rest:
+	case service.Up:
+		return obstacle{}
+	case service.Pre, service.Starting:
+		return obstacle{kind: "after", what: "it is not ready yet"}
+	default:
 		return obstacle{kind: "after", what: fmt.Sprintf("its last run: it is %v", m.State)}
 	}
 	if u.latched() {
@@ -205,6 +211,14 @@ func (c *Core) unwanted(u *Unit) obstacle {
 			return obstacle{kind: "settle", what: fmt.Sprintf("%s settles for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
 		}
 	}
+	for i := range u.Holds {
+		switch h := &u.Holds[i]; h.Phase {
+		case hold.Lingering:
+			return obstacle{kind: "unwanted", what: fmt.Sprintf("%s lingers for %v", h.Holder, brief(h.Deadline-c.now.Mono))}
+		case hold.Provisional:
+			return obstacle{kind: "unwanted", what: h.Holder + " held it before, and its source has not told yet"}
+		}
+	}
 	return obstacle{kind: "unwanted", what: "nothing holds it"}
 }
 
@@ -256,14 +270,16 @@ func (c *Core) fire(u *Unit, e service.Event) {
 	if u.def == nil && m.State == service.Rest {
 		return
 	}
-	for _, a := range m.Step(c.now.Mono, &u.eff, e) {
+	active := m.Active()
+	acts := m.Step(c.now.Mono, &u.eff, e)
+	if active && !m.Active() {
+		u.Latch = u.newest // how it ends counts against the holds that it had, and no newer one
+	}
+	for _, a := range acts {
 		c.carryOut(u, a)
 	}
-	if m.State == service.Rest {
-		u.Latch = u.newest
-		if u.def != nil {
-			u.eff.Exec = u.def.Exec
-		}
+	if m.State == service.Rest && u.def != nil {
+		u.eff.Exec = u.def.Exec
 	}
 	u.dirty, c.replan = true, true
 }

@@ -122,7 +122,7 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 	alive := isLive && l.Pid > 0
 	if alive {
 		if l.Attempt > m.Attempt { // a clone that the record does not know
-			m.Attempt, m.Exec = l.Attempt, u.hash
+			m.Attempt, m.Exec = l.Attempt, u.Hash
 			m.State = service.Rest
 		}
 		m.Command, m.Pid, m.Started = l.Command, l.Pid, l.Started
@@ -138,6 +138,10 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 	}
 	for _, a := range m.Adopt(c.now.Mono, &u.eff, alive, isLive && !alive) {
 		c.carryOut(u, a)
+	}
+	u.unclaimed = m.State != service.Rest && len(u.Holds) == 0
+	if m.Outcome == service.Lost && m.State != was {
+		u.Exit = &exitRecord{Exit: service.Exit{Unknown: true}, What: m.Command.String(), At: c.now.Wall, Text: "it ended while no daemon looked"}
 	}
 	if m.State == service.Rest && was != service.Rest {
 		u.Latch = 0 // what kept it down was not seen to its end: ask again

@@ -26,7 +26,7 @@ func (c *Core) Report(patterns []string) status.Report {
 		r.Suspended = &c.Suspended
 	}
 	for _, name := range patterns { // an instance of a known template is never unknown
-		if c.known(name) {
+		if c.known(name) && !strings.ContainsAny(name, `*?[\`) {
 			c.peek(name)
 		}
 	}
@@ -74,7 +74,9 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 		at := c.wall(m.NotBefore)
 		s.NextStart = &at
 	}
-	if n := len(u.History); n > 0 && u.History[n-1].To == s.State {
+	if s.State == stateUp {
+		s.Reason = c.heldFor(u) // what held it when it started may have gone
+	} else if n := len(u.History); n > 0 && u.History[n-1].To == s.State {
 		s.Reason = u.History[n-1].Reason
 	}
 	if s.Reason == "" {

@@ -40,6 +40,7 @@ type naiveKey struct{ rule, link, service string }
 type naiveHold struct {
 	provisional bool
 	settles     time.Duration // 0: settled
+	flaps       uint32        // of the link, while it settles
 	ends        time.Duration // 0: the condition holds
 }
 
@@ -222,6 +223,8 @@ func (n *naive) ask() {
 				switch {
 				case answer == match.Yes && k.service != svc:
 					delete(n.holds, k)
+				case answer == match.Yes && h.settles > 0 && h.flaps != l.Life.Flaps:
+					h.settles, h.flaps = n.now+r.settle, l.Life.Flaps
 				case answer == match.Yes:
 					h.ends, h.provisional = 0, false
 				case h.ends > 0:
@@ -232,7 +235,7 @@ func (n *naive) ask() {
 				}
 			}
 			if k := (naiveKey{name, id, svc}); answer == match.Yes && n.holds[k] == nil {
-				n.holds[k] = &naiveHold{}
+				n.holds[k] = &naiveHold{flaps: l.Life.Flaps}
 				if r.settle > 0 && !had {
 					n.holds[k].settles = n.now + r.settle
 				}
@@ -290,14 +293,31 @@ func (n *naive) call(c *Call) {
 		delete(n.person(s), hold.Admin)
 		delete(n.until, s)
 		n.caps[s] = string(c.Verb)
-		for k := range n.holds {
-			if k.service == s && c.Verb == VerbStop && (n.links[k.link] != nil || n.state["link"] == object.Starting) {
-				n.hold(n.until, s, k.link)
-			}
+		if c.Verb == VerbStop {
+			n.behind(s, s, map[string]bool{})
 		}
 	case VerbUnblock:
 		n.caps[s] = ""
 		delete(n.until, s)
+	}
+}
+
+// behind notes the links that a stop waits for: those that hold the service, or
+// something that pulls it up.
+func (n *naive) behind(stopped, s string, seen map[string]bool) {
+	if seen[s] {
+		return
+	}
+	seen[s] = true
+	for k := range n.holds {
+		if k.service == s && (n.links[k.link] != nil || n.state["link"] == object.Starting) {
+			n.hold(n.until, stopped, k.link)
+		}
+	}
+	for d := range n.last {
+		if slices.Contains(n.shape.needs(d), s) || slices.Contains(n.shape.wants(d), s) || n.inner[s][d] {
+			n.behind(stopped, d, seen)
+		}
 	}
 }
 
@@ -457,7 +477,8 @@ func (n *naive) want(s string, core *Core, path []string) hold.Level {
 			level = max(level, n.want(d, core, path))
 		}
 	}
-	if level == hold.Down && (n.state["link"] == object.Starting || n.state["mount"] == object.Starting) {
+	// that a unit was adopted without a hold is a fact which only the takeover knows
+	if u := core.Units[s]; level == hold.Down && u != nil && u.unclaimed && (n.state["link"] == object.Starting || n.state["mount"] == object.Starting) {
 		level = hold.Keep
 	}
 	return min(level, ceiling)

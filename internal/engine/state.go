@@ -30,7 +30,8 @@ type State struct {
 type Unit struct {
 	Name     string          `json:"name"`
 	Machine  service.Machine `json:"machine"`
-	Run      Run             `json:"run"` // what the present or last run was made of
+	Hash     uint64          `json:"hash"` // of the definition's Exec, as last seen
+	Run      Run             `json:"run"`  // what the present or last run was made of
 	Holds    []hold.Hold     `json:"holds"`
 	Cap      hold.Cap        `json:"cap"`
 	Latch    int64           `json:"latch"`    // newest hold's number when it came to rest: a newer one undoes backoff, failed and done
@@ -47,23 +48,23 @@ type Unit struct {
 	Shown    string          `json:"shown"` // public state at the last Step
 	Since    time.Time       `json:"since"` // of Shown
 
-	def      *service.Definition // nil: defined no more
-	eff      service.Definition  // what the machine steps by: the run's Exec, today's Policy
-	hash     uint64              // of def.Exec
-	instance string
-	needs    []*Unit
-	wants    []*Unit
-	after    []*Unit
-	inner    []*Unit // services that this one holds from inside
-	neededBy []*Unit
-	afterBy  []*Unit // that start after it, or hold it from inside: they stop before it
-	cap      hold.Level
-	want     hold.Level
-	newest   int64
-	must     bool // has to rest
-	pending  bool // on its way up
-	dirty    bool // its record is to be saved
-	faded    bool // a hold of it changed: look at its cover
+	def       *service.Definition // nil: defined no more
+	eff       service.Definition  // what the machine steps by: the run's Exec, today's Policy
+	instance  string
+	needs     []*Unit
+	wants     []*Unit
+	after     []*Unit
+	inner     []*Unit // services that this one holds from inside
+	neededBy  []*Unit
+	afterBy   []*Unit // that start after it, or hold it from inside: they stop before it
+	cap       hold.Level
+	want      hold.Level
+	newest    int64
+	must      bool // has to rest
+	pending   bool // on its way up
+	unclaimed bool // adopted without a hold: kept until every source has told what may hold it
+	dirty     bool // its record is to be saved
+	faded     bool // a hold of it changed: look at its cover
 }
 
 // Run is what a run was made of: frozen when it started.
@@ -76,6 +77,7 @@ type Run struct {
 }
 
 type gateState struct {
+	Text   string        `json:"text"` // of the gate, as written
 	Open   bool          `json:"open"`
 	Known  bool          `json:"known"`
 	Was    bool          `json:"was"` // has been open once

@@ -99,6 +99,9 @@ func (c *Core) abandon(w wait) {
 }
 
 func (c *Core) judgeWait(w *wait) verdict {
+	if w.Goal == waitAllDown && c.Suspended == "" && !c.Shutdown {
+		return verdict{true, CodeNo, "resumed before everything was down"}
+	}
 	if w.Goal == waitAllDown {
 		return c.judgeAll(w)
 	}
@@ -158,6 +161,8 @@ func (c *Core) hopeless(w *wait, u *Unit) string {
 			return u.Name + " is stuck: even KILL does not end it"
 		case m.State == service.Rest && m.Outcome == service.Refused && u.want != hold.Up:
 			return fmt.Sprintf("%s: exec_stop failed: %s", u.Name, u.lastExit())
+		case w.Verb != VerbWait && u.want == hold.Up:
+			return fmt.Sprintf("%s is to be up again: %s", u.Name, u.Because)
 		}
 		return ""
 	}
@@ -167,12 +172,24 @@ func (c *Core) hopeless(w *wait, u *Unit) string {
 	if o := c.unwanted(u); u.cap == hold.Down && o.kind == "blocked" {
 		return fmt.Sprintf("%s is down: %s", u.Name, o.what)
 	}
-	for _, t := range append([]*Unit{u}, u.needs...) {
-		if t.Machine.State == service.Rest && t.latched() && t.Machine.Why != service.Backoff {
-			return fmt.Sprintf("%s is %s: %s", t.Name, t.Machine.Why, t.lastExit())
-		}
+	if t := u.gaveUp(); t != nil {
+		return fmt.Sprintf("%s is %s: %s", t.Name, t.Machine.Why, t.lastExit())
 	}
 	return ""
+}
+
+// gaveUp finds the unit, itself or one that it needs, that does not start again
+// by itself; nil if there is none.
+func (u *Unit) gaveUp() *Unit {
+	if u.Machine.State == service.Rest && u.latched() && u.Machine.Why != service.Backoff {
+		return u
+	}
+	for _, t := range u.needs {
+		if g := t.gaveUp(); g != nil {
+			return g
+		}
+	}
+	return nil
 }
 
 // done says what a call did, for each of its services.
@@ -185,6 +202,9 @@ func (c *Core) done(w *wait) []status.Done {
 		d := status.Done{Service: name, State: stateDown, Text: "nothing holds it"}
 		if u := c.Units[name]; u != nil {
 			d.State, d.Text = c.public(u), u.Because
+			if w.Verb == VerbReloadService {
+				d.Text = u.eff.Policy.ReloadSignal + " sent"
+			}
 		}
 		out = append(out, d)
 	}

@@ -41,7 +41,7 @@ func (c *Core) want() {
 		for i := len(c.order) - 1; i >= 0; i-- { // those that need first
 			u := c.order[i]
 			u.want = min(u.want, u.cap)
-			if ignorant && u.want == hold.Down && u.cap > hold.Down {
+			if ignorant && u.unclaimed && u.want == hold.Down && u.cap > hold.Down {
 				u.want = hold.Keep // what was not told yet may want it
 			}
 			for _, t := range u.needs {

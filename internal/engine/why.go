@@ -127,7 +127,14 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 	case "":
 		return "nothing is missing: it is " + c.public(u), "wait, or look at `hsctl status " + u.Name + "`"
 	case "unwanted":
-		rules := c.rulesFor(u.Name)
+		if source := c.untold(u.Name); source != "" {
+			return "source " + source + " has not listed what exists yet", "wait"
+		}
+		rules, link := c.rulesFor(u.Name)
+		if link != nil {
+			return o.what + ": " + strings.Join(rules, "; "), fmt.Sprintf(
+				"somebody set %s down after hotsvc had set it up, and that stands: `ip link set %s up`, or `hsctl start %s`", link.Label(), link.Name(), u.Name)
+		}
 		if len(rules) == 0 {
 			return o.what, fmt.Sprintf("no rule requires it: `hsctl start %s`, or write a rule", u.Name)
 		}
@@ -142,9 +149,9 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 		case c.Suspended != "":
 			return o.what, "hsctl resume"
 		}
-		return o.what, "undo that"
+		return o.what, "that file, and `hsctl reload`"
 	case "gate":
-		return "gate closed: " + o.what, "that object"
+		return "gate closed: " + o.what, "an object that opens it: `hsctl objects` lists what exists"
 	case "needs":
 		t := c.Units[o.what]
 		deeper, remedy := c.unmet(t, c.obstacle(t))
@@ -160,25 +167,46 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 	return o.what, "wait, or hsctl start " + u.Name
 }
 
-// rulesFor says of each rule that could hold a service why it does not.
-func (c *Core) rulesFor(name string) []string {
+// couldHold calls fn for each rule that could hold a service, with the name by
+// which the rule requires it.
+func (c *Core) couldHold(name string, fn func(r *rule.Rule, required string)) {
 	template, instance := service.Split(name)
-	var out []string
 	for i := range c.conf.Rules {
 		r := &c.conf.Rules[i]
 		for _, required := range r.Require {
 			if t, _ := service.Split(required); t == template && (instance != "" || required == name) {
-				out = append(out, fmt.Sprintf("rule %s (%s) would, but %s", r.Name, r.Pos, c.misses(r, required, name)))
+				fn(r, required)
 			}
 		}
 	}
-	return out
+}
+
+// untold names a source that has not listed yet what could hold the service.
+func (c *Core) untold(name string) (source string) {
+	c.couldHold(name, func(r *rule.Rule, _ string) {
+		if s := sourceOf[r.Object]; c.Sources[s].State == object.Starting {
+			source = s
+		}
+	})
+	return source
+}
+
+// rulesFor says of each rule that could hold a service why it does not; link is
+// one that such a rule had set up once and that is down again.
+func (c *Core) rulesFor(name string) (out []string, link *object.Object) {
+	c.couldHold(name, func(r *rule.Rule, required string) {
+		text, nearest := c.misses(r, required, name)
+		out = append(out, fmt.Sprintf("rule %s (%s) would, but %s", r.Name, r.Pos, text))
+		if nearest != nil && r.LinkUp && nearest.Words.Get("up") == "false" && c.Links[nearest.Life.Key.ID] != nil && c.Links[nearest.Life.Key.ID].WasUp {
+			link = nearest
+		}
+	})
+	return out, link
 }
 
 // misses says what a rule lacks to hold a service: of the objects that would
 // give the service its name, the one that comes nearest, and its first unmet term.
-func (c *Core) misses(r *rule.Rule, required, name string) string {
-	var best *object.Object
+func (c *Core) misses(r *rule.Rule, required, name string) (text string, best *object.Object) {
 	var unmet []string
 	for _, o := range c.Objects.All(r.Object) {
 		subject := reader{&c.Objects, o}
@@ -192,22 +220,22 @@ func (c *Core) misses(r *rule.Rule, required, name string) string {
 	_, instance := service.Split(name)
 	switch {
 	case best == nil && instance != "":
-		return fmt.Sprintf("there is no %s that gives the name %s", r.Object, name)
+		return fmt.Sprintf("there is no %s that gives the name %s", r.Object, name), nil
 	case best == nil:
-		return fmt.Sprintf("there is no %s", r.Object)
+		return fmt.Sprintf("there is no %s", r.Object), nil
 	case len(unmet) > 0:
-		return fmt.Sprintf("%s does not match %s", best.Label(), strings.Join(unmet, " and "))
+		return fmt.Sprintf("%s does not match %s", best.Label(), strings.Join(unmet, " and ")), best
 	}
 	subject := reader{&c.Objects, best}
 	for i := range r.While {
 		if c.others(&r.While[i], best, subject) != match.Yes {
-			return fmt.Sprintf("only while another %s matches %s", r.While[i].Object, r.While[i].Match.String())
+			return fmt.Sprintf("only while another %s matches %s", r.While[i].Object, r.While[i].Match.String()), best
 		}
 	}
 	for i := range r.Unless {
 		if c.others(&r.Unless[i], best, subject) != match.No {
-			return fmt.Sprintf("not while another %s matches %s", r.Unless[i].Object, r.Unless[i].Match.String())
+			return fmt.Sprintf("not while another %s matches %s", r.Unless[i].Object, r.Unless[i].Match.String()), best
 		}
 	}
-	return "an earlier rule claims " + best.Label()
+	return "an earlier rule claims " + best.Label(), best
 }

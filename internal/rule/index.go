@@ -50,8 +50,12 @@ func NewIndex(rules []Rule) *Index {
 		x.kinds[kind] = &kindIndex{}
 	}
 	for i := range rules {
-		if k := x.kinds[rules[i].Object]; k != nil {
-			k.file(i, &rules[i].Match)
+		k, cond := x.kinds[rules[i].Object], rules[i].Match
+		if rules[i].LinkUp { // asked about links that are down, too
+			cond = rules[i].Identity()
+		}
+		if k != nil {
+			k.file(i, &cond)
 		}
 	}
 	return x

@@ -131,7 +131,7 @@ type Var struct{ Name, Value string }
 type Gate struct {
 	Object object.Kind
 	Match  match.Cond
-	Once   bool // asked for the start only
+	Once   bool // once it has been open, it counts as open
 	Absent bool // open while nothing matches
 	Linger time.Duration
 	Text   string // for people: "clock { synchronized = true }"

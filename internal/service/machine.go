@@ -213,13 +213,14 @@ type Machine struct {
 	Pid     int     `json:"pid,omitempty"`
 	Started uint64  `json:"started,omitempty"`
 
-	Run       int64         `json:"run"` // starts so far
-	Fails     int           `json:"fails"`
-	FailsFrom time.Duration `json:"fails_from"` // first failure that give_up counts
-	GaveUpOn  int           `json:"gave_up_on"` // failures since FailsFrom
-	NotBefore time.Duration `json:"not_before"` // at rest in Backoff
-	Deadline  time.Duration `json:"deadline"`   // 0: none
-	Since     time.Duration `json:"since"`      // when the main process began
+	Run       int64           `json:"run"` // starts so far
+	Fails     int             `json:"fails"`
+	Failures  []time.Duration `json:"failures"`   // the last so many as give_up counts, oldest first
+	NotBefore time.Duration   `json:"not_before"` // at rest in Backoff
+	Deadline  time.Duration   `json:"deadline"`   // 0: none
+	Since     time.Duration   `json:"since"`      // when the main process began
+	UpSince   time.Duration   `json:"up_since"`   // when it became ready
+	Lived     time.Duration   `json:"lived"`      // from there to its end
 
 	Exec    uint64 `json:"exec"`              // hash of the Exec it was started with
 	Killed  bool   `json:"killed,omitempty"`  // KILL was sent in this ending
@@ -249,10 +250,10 @@ func (m *Machine) Adopt(now time.Duration, d *Definition, live bool, left bool) 
 		return m.adoptLive(now, d)
 	}
 	known := m.Process == Known
-	m.Process, m.Pid = NoProcess, 0
+	m.noProcess()
 	switch was := m.State; was {
 	case Rest:
-		if !left {
+		if !left || d.Policy.KillMode == KillMain { // there, what is left was left on purpose
 			return nil
 		}
 		return m.ended(now, d, Lost)

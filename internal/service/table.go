@@ -33,7 +33,15 @@ func (m *Machine) Step(now time.Duration, d *Definition, e Event) []Effect {
 	if visited != nil {
 		visited(m.State, e.Kind)
 	}
-	return c(m, now, d, e)
+	was := m.State
+	acts := c(m, now, d, e)
+	switch {
+	case was != Up && m.State == Up:
+		m.UpSince = now
+	case was == Up && m.State != Up:
+		m.Lived = now - m.UpSince
+	}
+	return acts
 }
 
 // Possible tells whether the event may happen in that state.
@@ -53,7 +61,7 @@ func begin(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
 	m.Run++
 	m.Exec = d.ExecHash()
 	m.Why, m.Adopted = Fresh, false
-	m.Since = now
+	m.Since, m.Lived = now, 0
 	if len(d.Exec.Pre) > 0 {
 		m.State, m.Deadline = Pre, now+d.Policy.PreTimeout
 		return m.spawn(CommandPre)
@@ -67,6 +75,9 @@ func preExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 	if e.Exit.OK() {
 		m.noProcess()
 		return m.main(now, d)
+	}
+	if e.Exit.Unknown {
+		return m.ended(now, d, Lost)
 	}
 	return m.ended(now, d, Crash)
 }
@@ -121,7 +132,7 @@ func ready(m *Machine, _ time.Duration, d *Definition, _ Event) []Effect {
 }
 
 func startExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
-	if d.Exec.Type == Oneshot && e.Exit.OK() {
+	if d.Exec.Type == Oneshot && (e.Exit.OK() || e.Exit.Unknown) { // unknown: at most once
 		m.noProcess()
 		m.State, m.Deadline, m.Fails = Up, 0, 0
 		return nil
@@ -181,7 +192,7 @@ func stopFail(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
 }
 
 func stopExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
-	if m.Command == CommandUndo && !e.Exit.OK() {
+	if m.Command == CommandUndo && !e.Exit.OK() && !e.Exit.Unknown {
 		m.Outcome = Refused
 	}
 	return m.ended(now, d, m.Outcome)
@@ -300,16 +311,17 @@ func (m *Machine) rest(now time.Duration, d *Definition) []Effect {
 
 func (m *Machine) crashed(now time.Duration, d *Definition) {
 	p := &d.Policy
-	if now-m.Since >= p.ResetAfter {
+	if m.Lived >= p.ResetAfter {
 		m.Fails = 0
 	}
 	m.Fails++
-	if m.GaveUpOn == 0 || now-m.FailsFrom > p.GiveUpWithin {
-		m.FailsFrom, m.GaveUpOn = now, 0
+	m.Failures = append(m.Failures, now)
+	if extra := len(m.Failures) - p.GiveUpFailures; extra > 0 {
+		m.Failures = append([]time.Duration(nil), m.Failures[extra:]...)
 	}
-	m.GaveUpOn++
 	m.Why, m.NotBefore = Backoff, now+backoff(p, m.Fails)
-	if p.GiveUpFailures > 0 && m.GaveUpOn >= p.GiveUpFailures || p.Restart == RestartNever {
+	n := p.GiveUpFailures
+	if n > 0 && len(m.Failures) == n && now-m.Failures[0] <= p.GiveUpWithin || p.Restart == RestartNever {
 		m.Why = Failed
 	}
 }
@@ -328,7 +340,7 @@ func backoff(p *Policy, fails int) time.Duration {
 
 // Forgive wipes what an earlier hold's failures left: a newer hold exists.
 func (m *Machine) Forgive() {
-	m.Why, m.Fails, m.GaveUpOn, m.NotBefore = Fresh, 0, 0, 0
+	m.Why, m.Fails, m.Failures, m.NotBefore = Fresh, 0, nil, 0
 }
 
 // policy says how an end that nobody ordered counts. `always` on a oneshot
