@@ -53,19 +53,12 @@ import (
 // All sources have listed before the story begins, unless its first line is
 // `unlisted`. Daemons live until they are told to end, 100 ms after TERM; all
 // else exits 0 at once.
-var (
-	update    = flag.Bool("update", false, "write what the core does into the stories")
-	openFlaws = flag.Bool("scenario.open", false, "run the stories of testdata/scenarios/open, which show known flaws")
-)
+var update = flag.Bool("update", false, "write what the core does into the stories")
 
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no stories", err)
-	}
-	if *openFlaws {
-		open, _ := filepath.Glob("testdata/scenarios/open/*.txtar")
-		files = append(files, open...)
 	}
 	for _, file := range files {
 		name := strings.TrimPrefix(strings.TrimSuffix(file, ".txtar"), "testdata/scenarios/")
@@ -95,7 +88,7 @@ func tell(t *testing.T, file string) {
 	if got == written {
 		return
 	}
-	if *update && !strings.Contains(file, "/open/") {
+	if *update {
 		if err := os.WriteFile(file, []byte(head+storyMark+got), 0o644); err != nil {
 			t.Fatal(err)
 		}
