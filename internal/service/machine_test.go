@@ -1,7 +1,6 @@
 package service
 
 import (
-	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -254,24 +253,13 @@ post | stuck post in-flight crash | spawn error | rest backoff
 | stuck none crash | empty | rest backoff
 post | stuck none crash | empty | post in-flight crash +10s spawn post:2
 | stuck | timer | stuck ordered +20s KILL:1
-`
 
-// openCells are ways that the table does not go yet: an end whose status nobody
-// knows is neither a crash nor a success, so a pre runs again uncharged, and a
-// oneshot counts as done, for it runs at most once.
-const openCells = `
 pre | pre | exit unknown | sweeping none lost +10s sweep:1
 oneshot | starting | exit unknown | up none
 `
 
-var openFlaws = flag.Bool("machine.open", false, "tell the cells that show known flaws too")
-
 // TestCells tells every cell of the table, and visits each that is legal.
 func TestCells(t *testing.T) {
-	cells := cells
-	if *openFlaws {
-		cells += openCells
-	}
 	var seen [States][Events]bool
 	OnVisit(func(s State, k EventKind) { seen[s][k] = true })
 	defer OnVisit(nil)
