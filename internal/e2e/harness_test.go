@@ -129,7 +129,7 @@ func (m *machine) tidy() {
 		m.daemon.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-m.ended:
-		case <-time.After(8 * time.Second):
+		case <-time.After(15 * time.Second):
 			m.Errorf("the daemon does not end")
 		}
 	}
@@ -299,7 +299,7 @@ func (m *machine) pid(name string) int {
 // until waits for what must come true in time, and shows the world if it does not.
 func (m *machine) until(what string, cond func() bool) {
 	m.Helper()
-	for end := time.Now().Add(12 * time.Second); !cond(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !cond(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			out, _ := m.try("status")
 			m.Fatalf("not in time: %s\n%s", what, out)
