@@ -139,6 +139,7 @@ func TestWhyText(t *testing.T) {
 		{What: "object", Text: "link:4:wlan0"},
 		{What: "rule", Text: "wifi (rules.d/60-wifi.toml:2): match { wireless = true }"},
 		{What: "hold", Text: "rule:wifi holds dhcp@wlan0"},
+		{What: "transition", Text: "starting → up at 10:31:02.456: started"},
 	}})
 	a.printWhy(status.Why{Service: "supplicant@wlan0", State: "failed",
 		Unmet: ptr("it failed: wpa_supplicant: not found"), Remedy: ptr("install it; it is tried again then"),

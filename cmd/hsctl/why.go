@@ -71,6 +71,8 @@ func (a *app) printChain(chain []status.Step, first int) {
 			base, depth = first+1, first
 		case s.What == "event", s.What == "hold" && before != "rule":
 			depth = base
+		case s.What == "transition" && base > first: // the service's own, not the other's
+			depth = first
 		}
 		before = s.What
 		fmt.Fprintf(a.out, "%s%s: %s\n", strings.Repeat("  ", depth), a.paint(dim, s.What), clean(s.Text))
