@@ -106,7 +106,6 @@ func TestStartOfANeededServiceAddsNoHold(t *testing.T) {
 }
 
 func TestServiceThatIsNotReadyInTimeSaysSo(t *testing.T) {
-	notMended(t, "the reason names the signal, not the start_timeout")
 	live(t, func(m *machine) {
 		m.service("slow", "exec_start = [\"sleep\", \"1000\"]\nready = \"notify\"\nstart_timeout = \"300ms\"\nbackoff = { first = \"20s\" }")
 		m.boot()

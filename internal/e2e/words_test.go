@@ -102,7 +102,6 @@ func TestLinkIsSetUpOnceAndAnAdministratorsDownStands(t *testing.T) {
 }
 
 func TestWhyTellsThatAnAdministratorsDownStands(t *testing.T) {
-	notMended(t, "why does not know of link_up")
 	live(t, func(m *machine) {
 		m.rules(upRule)
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
