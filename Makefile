@@ -30,8 +30,6 @@ install: build        ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/hotsvc
 	install -m 755 bin/hotsvc $(DESTDIR)$(PREFIX)/sbin/hotsvc
 	install -m 755 bin/hsctl $(DESTDIR)$(PREFIX)/bin/hsctl
-	install -d $(DESTDIR)/etc/hotsvc/rules.d $(DESTDIR)/etc/hotsvc/services
-	install -m 755 services/udhcpc.script $(DESTDIR)/etc/hotsvc/udhcpc.script
 	@# the administrator's, once it is there
 	[ -e $(DESTDIR)/etc/hotsvc/udhcpc.script ] || install -m 755 services/udhcpc.script $(DESTDIR)/etc/hotsvc/udhcpc.script
 
