@@ -192,8 +192,20 @@ func ParseDamping(k *toml.Key, p *toml.Problems) (*Damping, bool) {
 		p.Errorf(v.Pos, "damping: reuse (%d) must be less than suppress (%d)", got.Reuse, got.Suppress)
 	case got.Max < got.HalfLife:
 		p.Errorf(v.Pos, "damping: max (%s) must not be less than half_life (%s)", got.Max, got.HalfLife)
+	case got.ceiling() < got.Suppress:
+		p.Errorf(v.Pos, "damping: within max (%s) the penalty cannot reach suppress (%d): it is bounded at %d, so that it decays to reuse in that time",
+			got.Max, got.Suppress, got.ceiling())
 	default:
 		return &got, true
 	}
 	return nil, false
+}
+
+// ceiling is the most that a penalty can be, so that it decays to Reuse in Max.
+func (d *Damping) ceiling() int {
+	c := d.Reuse
+	for t := d.HalfLife; t <= d.Max && c < d.Suppress; t += d.HalfLife {
+		c *= 2
+	}
+	return c
 }

@@ -338,3 +338,14 @@ func BenchmarkNoMatch(b *testing.B) {
 		})
 	}
 }
+
+// A max that keeps the penalty below suppress would switch damping off silently.
+func TestDampingThatNeverSuppresses(t *testing.T) {
+	text := "[[rule]]\nname = \"a\"\nobject = \"link\"\nmatch = { name = \"a\" }\nrequire = [\"a\"]\ndamping = { max = \"%s\" }\n"
+	for max, want := range map[string]bool{"15s": true, "29s": true, "30s": false, "2m": false} {
+		_, problems := Parse("f", fmt.Appendf(nil, text, max), nil)
+		if got := toml.HasErrors(problems); got != want {
+			t.Errorf("max = %s: refused %v, want %v: %v", max, got, want, problems)
+		}
+	}
+}
