@@ -253,7 +253,7 @@ func (c *Core) unit(name string) *Unit {
 	if u := c.Units[name]; u != nil {
 		return u
 	}
-	u := &Unit{Name: name, Since: c.now.Wall, Shown: stateDown}
+	u := &Unit{Name: name, eff: &service.Definition{}, Since: c.now.Wall, Shown: stateDown}
 	c.Units[name] = u
 	c.order = append(c.order, u) // in its place when the edges are made again
 	c.define(u)

@@ -271,7 +271,7 @@ func (c *Core) fire(u *Unit, e service.Event) {
 		return
 	}
 	active := m.Active()
-	acts := m.Step(c.now.Mono, &u.eff, e)
+	acts := m.Step(c.now.Mono, u.eff, e)
 	if active && !m.Active() {
 		u.Latch = u.newest // how it ends counts against the holds that it had, and no newer one
 	}

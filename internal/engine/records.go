@@ -136,7 +136,7 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 	if u.def == nil {
 		u.eff.Policy = service.New(u.Name).Policy
 	}
-	for _, a := range m.Adopt(c.now.Mono, &u.eff, alive, isLive && !alive) {
+	for _, a := range m.Adopt(c.now.Mono, u.eff, alive, isLive && !alive) {
 		c.carryOut(u, a)
 	}
 	u.unclaimed = m.State != service.Rest && len(u.Holds) == 0

@@ -49,7 +49,7 @@ type Unit struct {
 	Since    time.Time       `json:"since"` // of Shown
 
 	def       *service.Definition // nil: defined no more
-	eff       service.Definition  // what the machine steps by: the run's Exec, today's Policy
+	eff       *service.Definition // what the machine steps by: the run's Exec, today's Policy
 	instance  string
 	needs     []*Unit
 	wants     []*Unit
