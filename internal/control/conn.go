@@ -35,7 +35,7 @@ func (c *conn) serve(ctx context.Context) {
 		message, err := c.in.next()
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, unix.ECONNRESET) {
-				c.refuse(err.Error())
+				c.refuse(err)
 			}
 			return
 		}
@@ -48,17 +48,17 @@ func (c *conn) serve(ctx context.Context) {
 }
 
 // refuse cuts the caller off with a line that says why.
-func (c *conn) refuse(why string) {
-	if c.caller.Client.Pid != 0 && why != errIdle.Error() {
-		c.server.log("control: " + c.caller.who() + " is cut off: " + why)
+func (c *conn) refuse(why error) {
+	if c.caller.Client.Pid != 0 && why != errIdle {
+		c.server.log("control: " + c.caller.who() + " is cut off: " + why.Error())
 	}
 	code := engine.CodeDaemon
-	if why == errTooLong.Error() {
+	if why == errTooLong {
 		code = engine.CodeUsage
 	}
 	// Not much time: the accepting goroutine may be the one that waits.
 	c.nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	if b, err := encode(failed(code, why)); err == nil {
+	if b, err := encode(failed(code, why.Error())); err == nil {
 		c.nc.Write(b)
 	}
 	c.nc.Close()

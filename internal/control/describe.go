@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -47,6 +48,31 @@ error PermissionDenied ()
 # Method is expected to be called with 'more' set to true, but wasn't
 error ExpectedMore ()
 `
+
+// info is the answer of org.varlink.service.GetInfo.
+func (s *Server) info() response {
+	return response{Parameters: map[string]any{
+		"vendor": "hotsvc", "product": "hotsvc", "version": s.Version, "url": "",
+		"interfaces": []string{serviceInterface, Interface},
+	}}
+}
+
+// describe is the answer of org.varlink.service.GetInterfaceDescription.
+func (s *Server) describe(parameters json.RawMessage) response {
+	var p struct {
+		Interface string `json:"interface"`
+	}
+	if json.Unmarshal(parameters, &p) != nil {
+		return invalidParameter("interface")
+	}
+	switch p.Interface {
+	case Interface:
+		return response{Parameters: map[string]any{"description": Description()}}
+	case serviceInterface:
+		return response{Parameters: map[string]any{"description": serviceDescription}}
+	}
+	return response{Error: serviceInterface + ".InterfaceNotFound", Parameters: map[string]any{"interface": p.Interface}}
+}
 
 // exact says more of a field than its Go type does: the closed sets among the
 // texts (an enum of varlink's is a text on the wire), and what may be null.

@@ -24,7 +24,7 @@ const DefaultTimeout = time.Minute
 func (c *conn) handle(ctx context.Context, message []byte) bool {
 	var m request
 	if err := json.Unmarshal(message, &m); err != nil {
-		c.refuse("this is no varlink call: " + err.Error())
+		c.refuse(fmt.Errorf("this is no varlink call: %w", err))
 		return false
 	}
 	if m.Oneway {
@@ -40,7 +40,7 @@ func (c *conn) call(ctx context.Context, m request, send func(response) bool) bo
 		return send(invalidParameter("method"))
 	}
 	name, method := m.Method[:dot], m.Method[dot+1:]
-	if c.caller.none {
+	if c.caller.access == none {
 		return send(failed(engine.CodeDenied, c.caller.who()+" may not ask: only root, the daemon's user and the socket's group may"))
 	}
 	switch {

@@ -19,7 +19,8 @@ const Reload engine.Verb = "reload"
 type Access uint8
 
 const (
-	Read  Access = iota // root, the daemon's own user, members of the socket's group
+	none  Access = iota // may not even ask
+	Read                // root, the daemon's own user, members of the socket's group
 	Write               // root and the daemon's own user
 )
 

@@ -2,8 +2,8 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -85,7 +85,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 			continue
 		}
 		c := &conn{server: s, nc: nc, in: newInput()}
-		if err := s.admit(c); err != "" {
+		if err := s.admit(c); err != nil {
 			c.refuse(err)
 			continue
 		}
@@ -96,11 +96,11 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	}
 }
 
-// admit takes a connection in, or says in a line why not.
-func (s *Server) admit(c *conn) string {
+// admit takes a connection in, or says why not.
+func (s *Server) admit(c *conn) error {
 	caller, err := callerOf(c.nc, s.Group)
 	if err != nil {
-		return "cannot tell who is calling: " + err.Error()
+		return fmt.Errorf("cannot tell who is calling: %w", err)
 	}
 	if s.ServiceOf != nil && caller.Client.Pid > 0 {
 		if service, attempt, ok := s.ServiceOf(caller.Client.Pid); ok {
@@ -110,17 +110,17 @@ func (s *Server) admit(c *conn) string {
 	c.caller = caller
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.conns) >= maxConns || caller.access == Read && s.readers >= maxReaders {
-		return "too many connections: close some, or try again in a moment"
+	if len(s.conns) >= maxConns || caller.access != Write && s.readers >= maxReaders {
+		return errors.New("too many connections: close some, or try again in a moment")
 	}
 	if s.conns == nil {
 		s.conns = make(map[*conn]bool)
 	}
 	s.conns[c] = true
-	if caller.access == Read {
+	if caller.access != Write {
 		s.readers++
 	}
-	return ""
+	return nil
 }
 
 func (s *Server) dismiss(c *conn) {
@@ -128,7 +128,7 @@ func (s *Server) dismiss(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if c.caller.access == Read {
+	if c.caller.access != Write {
 		s.readers--
 	}
 }
@@ -189,35 +189,6 @@ func (s *Server) log(line string) {
 	if s.Log != nil {
 		s.Log(line)
 	}
-}
-
-// info is the answer of org.varlink.service.GetInfo.
-func (s *Server) info() response {
-	return response{Parameters: map[string]any{
-		"vendor": "hotsvc", "product": "hotsvc", "version": s.Version, "url": "",
-		"interfaces": []string{serviceInterface, Interface},
-	}}
-}
-
-// describe is the answer of org.varlink.service.GetInterfaceDescription.
-func (s *Server) describe(parameters json.RawMessage) response {
-	var p struct {
-		Interface string `json:"interface"`
-	}
-	if json.Unmarshal(parameters, &p) != nil {
-		return invalidParameter("interface")
-	}
-	switch p.Interface {
-	case Interface:
-		return response{Parameters: map[string]any{"description": Description()}}
-	case serviceInterface:
-		return response{Parameters: map[string]any{"description": serviceDescription}}
-	}
-	return response{Error: serviceInterface + ".InterfaceNotFound", Parameters: map[string]any{"interface": p.Interface}}
-}
-
-func invalidParameter(name string) response {
-	return response{Error: serviceInterface + ".InvalidParameter", Parameters: map[string]any{"parameter": name}}
 }
 
 // mailbox is where the engine leaves the replies to one call. Leaving one never

@@ -95,7 +95,6 @@ func vacant(path string) error {
 type caller struct {
 	engine.Peer
 	access Access
-	none   bool // may not even read
 }
 
 // who names a caller in messages.
@@ -127,8 +126,6 @@ func callerOf(nc *net.UnixConn, group int) (caller, error) {
 			c.access = Write
 		case group >= 0 && (int(cred.Gid) == group || slices.Contains(peerGroups(int(fd)), uint32(group))):
 			c.access = Read
-		default:
-			c.none = true
 		}
 		c.Client.Pid = int(cred.Pid)
 		if started, ok := startedSafely(int(fd), int(cred.Pid)); ok {

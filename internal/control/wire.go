@@ -14,7 +14,6 @@ type request struct {
 	Parameters json.RawMessage `json:"parameters,omitempty"`
 	More       bool            `json:"more,omitempty"`
 	Oneway     bool            `json:"oneway,omitempty"`
-	Upgrade    bool            `json:"upgrade,omitempty"`
 }
 
 // response is an answer on the wire. Error is empty unless the call failed.
@@ -65,6 +64,10 @@ func errorCode(name string) (engine.Code, bool) {
 
 func failed(code engine.Code, text string) response {
 	return response{Error: errorName(code), Parameters: failure{Text: text}}
+}
+
+func invalidParameter(name string) response {
+	return response{Error: serviceInterface + ".InvalidParameter", Parameters: map[string]any{"parameter": name}}
 }
 
 // answer turns the engine's reply into the message for the caller. An empty list
