@@ -29,8 +29,10 @@ func (c *Core) report(r *object.Report) {
 	if r.Batch != nil {
 		c.sight(r.Batch)
 		changes := c.Objects.Apply(*r.Batch)
+		went := r.Batch.Full
 		for i := range changes {
 			ch := &changes[i]
+			went = went || ch.Before != nil && (ch.After == nil || ch.After.Life != ch.Before.Life)
 			if ch.From.ID != "" {
 				c.rekey(ch.From, ch.After.Life)
 			}
@@ -53,7 +55,9 @@ func (c *Core) report(r *object.Report) {
 			}
 			c.confirmed(r.Batch.Kinds)
 		}
-		c.unblock()
+		if went {
+			c.unblock()
+		}
 	}
 	slices.Sort(kinds)
 	for _, kind := range kinds {
