@@ -16,6 +16,7 @@ import (
 const (
 	againTime  = 2 * time.Second // how long hsctl asks again when a daemon goes away
 	againPause = 50 * time.Millisecond
+	busyTime   = 10 * time.Second // how long it asks again where there is no room
 	answerTime = 20 * time.Second // for an answer that nothing waits for
 	quietTime  = time.Second      // without a word of what is being waited for
 )
@@ -83,12 +84,18 @@ func (a *app) ask(verb engine.Verb, p control.Params, into any) error {
 }
 
 // again does what a daemon's end may break; where it may be repeated, with the
-// next daemon.
+// next daemon. Where there was no room nothing was done, so that may be repeated
+// always: many callers at once are nothing unusual when a machine boots.
 func again(do func() (reached bool, err error), repeatable bool) error {
+	began := time.Now()
 	var brokeAt time.Time
 	for {
 		reached, err := do()
 		var failed *control.Error
+		if errors.As(err, &failed) && failed.Busy && time.Since(began) < busyTime {
+			time.Sleep(againPause)
+			continue
+		}
 		if !repeatable || !errors.As(err, &failed) || !failed.Lost {
 			return err
 		}

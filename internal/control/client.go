@@ -26,6 +26,7 @@ type Error struct {
 	Code engine.Code
 	Text string
 	Lost bool // the connection broke before the answer: a daemon may answer yet
+	Busy bool // there was no room for the connection, so nothing was done
 }
 
 // Error is the line for people.
@@ -181,7 +182,7 @@ func (c *Client) failure(name string, parameters json.RawMessage) (map[string]js
 	if err := json.Unmarshal(parameters, &f); err != nil {
 		return nil, false, notVarlink(err)
 	}
-	return f.About, false, &Error{Code: code, Text: f.Text}
+	return f.About, false, &Error{Code: code, Text: f.Text, Busy: f.Text == errBusy.Error()}
 }
 
 // broken says why there is no answer.

@@ -55,6 +55,8 @@ type Server struct {
 	reloadMu sync.Mutex
 }
 
+var errBusy = errors.New("too many connections: close some, or try again in a moment")
+
 // Serve accepts callers until ctx ends; calls under way are then cut off. It
 // leaves the listener open: it may be handed to the next daemon.
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
@@ -111,7 +113,7 @@ func (s *Server) admit(c *conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.conns) >= maxConns || caller.access != Write && s.readers >= maxReaders {
-		return errors.New("too many connections: close some, or try again in a moment")
+		return errBusy
 	}
 	if s.conns == nil {
 		s.conns = make(map[*conn]bool)
