@@ -49,6 +49,28 @@ func TestTwoLinksThatSwapNamesSwapServices(t *testing.T) {
 	})
 }
 
+func TestLinkThatGetsAHostileNameLosesItsService(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules("[[rule]]\nname = \"any\"\nobject = \"link\"\nmatch = { kind = \"veth\", running = true, name = \"!far*\" }\nrequire = [\"net@{name}\"]\nlinger = \"1m\"\n")
+		m.service("net@", m.sleeper("{instance}"))
+		m.boot()
+		m.cable("wan0")
+		m.pid("net@wan0")
+		m.until("begun", func() bool { return m.lines("journal")[0] != "" })
+		m.link("wan0", rename("$(id)"))
+		m.is("net@wan0", "down")
+		if out := m.do("rules"); !strings.Contains(out, "no instance name") {
+			m.Errorf("rules does not say why:\n%s", out)
+		}
+		m.link("$(id)", rename("wan0"))
+		m.is("net@wan0", "up")
+		m.until("begun", func() bool { return len(m.lines("journal")) == 3 })
+		if got := strings.Join(m.lines("journal"), ","); got != "start wan0,end wan0,start wan0" {
+			m.Errorf("journal: %s", got)
+		}
+	})
+}
+
 func TestLinkThatVisitsAnotherNamespaceIsGoneMeanwhile(t *testing.T) {
 	lacks(t, "unshare")
 	lacks(t, "nsenter")

@@ -89,7 +89,6 @@ backoff = { first = "10ms", max = "50ms" }`)
 		for i, plugged := range in {
 			name := fmt.Sprintf("net@wan%d", i)
 			if plugged {
-				m.gone(-1)
 				m.is(name, "up")
 			} else {
 				m.is(name, "down")
@@ -143,6 +142,27 @@ func TestWaitingClientSurvivesARestartOfTheDaemon(t *testing.T) {
 		}
 		must(m.T, holder.Process.Kill())
 		m.is("held", "down")
+	})
+}
+
+func TestHolderThatDiesWhileNoDaemonRunsHoldsNothing(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("a", `exec_start = ["sleep", "1000"]`)
+		m.service("b", `exec_start = ["sleep", "1000"]`)
+		m.boot()
+		holder := m.hsctl("hold", "a", "--", "sleep", "1000")
+		must(m.T, holder.Start())
+		m.do("require", "b", "--as", "me")
+		a, b := m.pid("a"), m.pid("b")
+		m.quit(syscall.SIGKILL)
+		must(m.T, holder.Process.Kill())
+		holder.Wait()
+		m.boot()
+		m.gone(a)
+		m.is("a", "down")
+		if got := m.pid("b"); got != b {
+			m.Errorf("pid %d, before %d", got, b)
+		}
 	})
 }
 
