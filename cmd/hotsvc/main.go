@@ -84,6 +84,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if services != nil {
 		l.Services = services
 	}
+	if err := l.Absolute(); err != nil {
+		fmt.Fprintf(stderr, "hotsvc: %v\n", err)
+		return exitSystem
+	}
 	switch {
 	case *version:
 		fmt.Fprintln(stdout, "hotsvc "+ownVersion())

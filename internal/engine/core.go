@@ -101,11 +101,11 @@ func (c *Core) Step(now Now, in []Input) (effects []Effect, wake time.Duration) 
 			c.gates()
 			c.plan()
 			c.shown()
+			c.monitors()
 			c.forget()
 		}
 		c.waits()
 	}
-	c.monitors()
 	return c.finish()
 }
 

@@ -216,5 +216,5 @@ func (c *Core) linkUp(r *rule.Rule, o *object.Object, claimed match.Answer) {
 	memo.WasUp = true
 	c.global = true
 	c.emit(Effect{Kind: EffectLinkUp, Ifindex: int(o.Life.Incarnation)})
-	c.log("%s: set up for %s (%s)", o.Label(), hold.RuleHolder(r.Name), r.Pos)
+	c.log("%s: set up for %s (%s)", o.Label(), hold.RuleHolder(r.Name), place(r.Pos))
 }

@@ -118,6 +118,9 @@ func (c *Core) forget() {
 				continue
 			}
 			delete(c.Units, u.Name)
+			for i := range c.Monitors {
+				delete(c.Monitors[i].Seen, u.Name)
+			}
 			c.emit(Effect{Kind: EffectForget, Service: u.Name})
 			c.relink, again = true, true
 		}

@@ -7,6 +7,7 @@ import (
 
 	"hotsvc/internal/hold"
 	"hotsvc/internal/service"
+	"hotsvc/internal/toml"
 )
 
 // Public states, as status prints them.
@@ -79,8 +80,7 @@ func (u *Unit) reason(c *Core, state string) string {
 	case stateFailed, stateBackoff:
 		return u.lastExit()
 	case stateWaiting:
-		o := c.obstacle(u)
-		return "waits for " + o.kind + " " + o.what
+		return c.obstacle(u).String()
 	case stateStuck:
 		return "KILL had no effect for 5 s"
 	case stateStarting, stateUp:
@@ -91,7 +91,7 @@ func (u *Unit) reason(c *Core, state string) string {
 		}
 		switch o := c.unwanted(u); {
 		case o.kind == "gate":
-			return "gate closed: " + o.what
+			return o.String()
 		case o.kind != "unwanted":
 			return o.what
 		case u.Because == "":
@@ -115,7 +115,7 @@ func (c *Core) heldFor(u *Unit) string {
 		if o := c.Objects.Get(newest.Life.Key); o != nil {
 			label = o.Label()
 		}
-		return fmt.Sprintf("%s: %s (%s)", newest.Holder, label, newest.Cause)
+		return fmt.Sprintf("%s: %s (%s)", newest.Holder, label, said(newest.Cause))
 	case newest != nil:
 		return newest.Holder + " holds it"
 	}
@@ -187,6 +187,17 @@ func (u *Unit) lastEnd() string {
 	}
 	return u.lastExit()
 }
+
+// said is what told of an object, for people.
+func said(cause string) string {
+	if cause == "list" {
+		return "there already"
+	}
+	return cause
+}
+
+// place is where something is defined, for people: file:line.
+func place(p toml.Pos) string { return toml.Pos{File: p.File, Line: p.Line}.String() }
 
 // brief is a duration as people say it: no more than is worth reading.
 func brief(d time.Duration) time.Duration {

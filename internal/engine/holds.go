@@ -70,7 +70,7 @@ func (c *Core) holdOne(r *rule.Rule, o *object.Object, u *Unit, had bool) {
 			n.Phase, n.Deadline = hold.Settling, c.now.Mono+r.Settle
 		}
 		u.Holds = append(u.Holds, n)
-		c.touched(u, fmt.Sprintf("%s: %s matches (%s)", n.Holder, o.Label(), o.Cause))
+		c.touched(u, fmt.Sprintf("%s: %s matches (%s)", n.Holder, o.Label(), said(o.Cause)))
 		return
 	}
 	if h.Life == life && h.Marks == marks && (h.Phase == hold.Held || h.Phase == hold.Settling || h.Phase == hold.Suppressed) {
@@ -91,7 +91,7 @@ func (c *Core) holdOne(r *rule.Rule, o *object.Object, u *Unit, had bool) {
 		h.Number, h.Since, h.Cause = c.next(), c.now.Wall, o.Cause
 	}
 	h.Life, h.Marks = life, marks
-	c.touched(u, fmt.Sprintf("%s: %s matches (%s)", h.Holder, o.Label(), o.Cause))
+	c.touched(u, fmt.Sprintf("%s: %s matches (%s)", h.Holder, o.Label(), said(o.Cause)))
 }
 
 // lose is what happens to a hold whose condition does not hold any more.
@@ -202,7 +202,7 @@ func (s *audit) loseOthers() {
 			}
 			cause := fmt.Sprintf("%s: %s is gone", h.Holder, s.key)
 			if o != nil {
-				cause = fmt.Sprintf("%s: %s does not match any more (%s)", h.Holder, o.Label(), o.Cause)
+				cause = fmt.Sprintf("%s: %s does not match any more (%s)", h.Holder, o.Label(), said(o.Cause))
 			}
 			s.c.lose(u, u.held(name, s.key), o == nil, cause)
 		}

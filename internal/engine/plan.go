@@ -130,6 +130,19 @@ type obstacle struct {
 	at   *Unit // whose it is, when not the asked one's
 }
 
+// String is what keeps a service from starting, for people.
+func (o obstacle) String() string {
+	switch o.kind {
+	case "needs":
+		return "waits for " + o.what + ", which it needs"
+	case "after":
+		return "starts after " + o.what
+	case "gate":
+		return "its gate is closed: " + o.what
+	}
+	return o.what
+}
+
 // obstacle finds what is in the way of a start, in the order in which people
 // would ask. The plan starts what has none, so `why` cannot disagree with it.
 func (c *Core) obstacle(u *Unit) obstacle {
@@ -142,7 +155,7 @@ func (c *Core) obstacle(u *Unit) obstacle {
 	case service.Up:
 		return obstacle{}
 	case service.Pre, service.Starting:
-		return obstacle{kind: "after", what: "it is not ready yet"}
+		return obstacle{kind: "starting", what: fmt.Sprintf("not ready yet; it is given %v more", brief(m.Deadline-c.now.Mono))}
 	default:
 		return obstacle{kind: "after", what: fmt.Sprintf("its last run: it is %v", m.State)}
 	}

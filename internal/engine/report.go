@@ -151,7 +151,7 @@ func (c *Core) holdReport(h *hold.Hold) status.Hold {
 		s.Cause = &h.Cause
 	}
 	if r := c.rule(h.Holder); r != nil {
-		where := r.Pos.String()
+		where := place(r.Pos)
 		s.Where = &where
 		if others := append(slices.Clone(r.While), r.Unless...); len(others) > 0 {
 			with := string(others[0].Object) + " " + others[0].Match.String()
@@ -228,10 +228,10 @@ func (c *Core) rulesReport() []status.Rule {
 	out := []status.Rule{}
 	for i := range c.conf.Rules {
 		r := &c.conf.Rules[i]
-		s := status.Rule{Name: r.Name, Where: r.Pos.String(), Object: string(r.Object), Require: slices.Concat([]string{}, r.Require),
+		s := status.Rule{Name: r.Name, Where: place(r.Pos), Object: string(r.Object), Require: slices.Concat([]string{}, r.Require),
 			Match: r.Match.String(), Matches: []status.Match{}}
 		for _, o := range c.Objects.All(r.Object) {
-			if c.asks(r, o) != match.Yes {
+			if r.Match.Eval(reader{&c.Objects, o}, nil) != match.Yes {
 				continue
 			}
 			m := status.Match{Object: o.Label(), Holds: []string{}}
@@ -252,15 +252,21 @@ func (c *Core) holdsNothing(r *rule.Rule, o *object.Object, holds int) *string {
 	if holds == len(r.Require) {
 		return nil
 	}
-	text := "an earlier rule claims it"
+	var problems []string
 	for _, template := range r.Require {
 		name, err := rule.Expand(template, reader{&c.Objects, o})
 		switch {
 		case err != nil:
-			text = err.Error()
+			problems = append(problems, err.Error())
 		case !c.known(name):
-			text = "no service " + name
+			problems = append(problems, "no service "+name)
 		}
 	}
+	if other := c.missesOthers(r, o); other != "" {
+		problems = append(problems, other)
+	} else if problems == nil {
+		problems = []string{"an earlier rule claims it"}
+	}
+	text := strings.Join(problems, "; ")
 	return &text
 }

@@ -128,7 +128,8 @@ func (c *Core) judgeWait(w *wait) verdict {
 		return verdict{true, CodeNo, fmt.Sprintf("%s is %s", u.Name, c.public(u))}
 	}
 	if w.Once || w.Deadline > 0 && w.Deadline <= c.now.Mono {
-		return verdict{true, CodeTimeout, fmt.Sprintf("%s is %s, not %s, and the time is up%s", u.Name, c.public(u), w.Goal, colon(o.what))}
+		return verdict{true, CodeTimeout, fmt.Sprintf("%s is %s, not %s, and the time is up%s; see `hsctl why %s`",
+			u.Name, c.public(u), w.Goal, colon(o.String()), u.Name)}
 	}
 	return verdict{}
 }
@@ -170,6 +171,9 @@ func (c *Core) hopeless(w *wait, u *Unit) string {
 		return "" // waits for what may yet happen
 	}
 	if o := c.unwanted(u); u.cap == hold.Down && o.kind == "blocked" {
+		if c.Suspended != "" {
+			o.what += ": `hsctl resume` ends that"
+		}
 		return fmt.Sprintf("%s is down: %s", u.Name, o.what)
 	}
 	if t := u.gaveUp(); t != nil {

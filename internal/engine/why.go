@@ -77,13 +77,13 @@ func (c *Core) chain(u *Unit, w *status.Why, seen map[*Unit]bool) {
 	for i := range u.Holds {
 		h := &u.Holds[i]
 		if r := c.rule(h.Holder); r != nil {
-			add("event", "%s at %s", h.Cause, h.Since.Format("15:04:05.000"))
+			add("event", "%s at %s", said(h.Cause), h.Since.Format("15:04:05.000"))
 			label := h.Life.Key.String() + " (gone)"
 			if o := c.Objects.Get(h.Life.Key); o != nil {
 				label = describe(o)
 			}
 			add("object", "%s", label)
-			add("rule", "%s (%s): match %s", r.Name, r.Pos, r.Match.String())
+			add("rule", "%s (%s): match %s", r.Name, place(r.Pos), r.Match.String())
 		}
 		add("hold", "%s holds %s%s", h.Holder, u.Name, c.phase(h))
 	}
@@ -151,7 +151,7 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 		}
 		return o.what, "that file, and `hsctl reload`"
 	case "gate":
-		return "gate closed: " + o.what, "an object that opens it: `hsctl objects` lists what exists"
+		return o.String(), "an object that opens it: `hsctl objects` lists what exists"
 	case "needs":
 		t := c.Units[o.what]
 		deeper, remedy := c.unmet(t, c.obstacle(t))
@@ -160,7 +160,7 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 		}
 		return fmt.Sprintf("needs %s, which is %s: %s", t.Name, c.public(t), deeper), remedy
 	case "after":
-		return "starts after " + o.what, "wait"
+		return o.String(), "wait"
 	case "backoff":
 		return o.what, "hsctl restart " + u.Name
 	}
@@ -196,7 +196,7 @@ func (c *Core) untold(name string) (source string) {
 func (c *Core) rulesFor(name string) (out []string, link *object.Object) {
 	c.couldHold(name, func(r *rule.Rule, required string) {
 		text, nearest := c.misses(r, required, name)
-		out = append(out, fmt.Sprintf("rule %s (%s) would, but %s", r.Name, r.Pos, text))
+		out = append(out, fmt.Sprintf("rule %s (%s) would, but %s", r.Name, place(r.Pos), text))
 		if nearest != nil && r.LinkUp && nearest.Words.Get("up") == "false" && c.Links[nearest.Life.Key.ID] != nil && c.Links[nearest.Life.Key.ID].WasUp {
 			link = nearest
 		}
@@ -210,7 +210,11 @@ func (c *Core) misses(r *rule.Rule, required, name string) (text string, best *o
 	var unmet []string
 	for _, o := range c.Objects.All(r.Object) {
 		subject := reader{&c.Objects, o}
-		if expanded, err := rule.Expand(required, subject); err != nil || expanded != name {
+		expanded, err := rule.Expand(required, subject)
+		if _, instance := service.Split(name); err != nil && instance != "" && o.Name() == instance {
+			return err.Error(), o
+		}
+		if err != nil || expanded != name {
 			continue
 		}
 		if u := r.Match.Unmet(subject, nil); best == nil || len(u) < len(unmet) {
@@ -226,16 +230,24 @@ func (c *Core) misses(r *rule.Rule, required, name string) (text string, best *o
 	case len(unmet) > 0:
 		return fmt.Sprintf("%s does not match %s", best.Label(), strings.Join(unmet, " and ")), best
 	}
-	subject := reader{&c.Objects, best}
+	if text := c.missesOthers(r, best); text != "" {
+		return text, best
+	}
+	return "an earlier rule claims " + best.Label(), best
+}
+
+// missesOthers says which condition on other objects a rule lacks, or "".
+func (c *Core) missesOthers(r *rule.Rule, o *object.Object) string {
+	subject := reader{&c.Objects, o}
 	for i := range r.While {
-		if c.others(&r.While[i], best, subject) != match.Yes {
-			return fmt.Sprintf("only while another %s matches %s", r.While[i].Object, r.While[i].Match.String()), best
+		if c.others(&r.While[i], o, subject) != match.Yes {
+			return fmt.Sprintf("only while another %s matches %s", r.While[i].Object, r.While[i].Match.String())
 		}
 	}
 	for i := range r.Unless {
-		if c.others(&r.Unless[i], best, subject) != match.No {
-			return fmt.Sprintf("not while another %s matches %s", r.Unless[i].Object, r.Unless[i].Match.String()), best
+		if c.others(&r.Unless[i], o, subject) != match.No {
+			return fmt.Sprintf("not while another %s matches %s", r.Unless[i].Object, r.Unless[i].Match.String())
 		}
 	}
-	return "an earlier rule claims " + best.Label(), best
+	return ""
 }

@@ -48,6 +48,28 @@ func xdg(name, otherwise string) string {
 	return otherwise
 }
 
+// Absolute makes every name whole, so that what is shown of them is of use from
+// any directory.
+func (l *Layout) Absolute() error {
+	names := []*string{&l.Config, &l.RunDir, &l.LogDir}
+	if l.Socket != "" {
+		names = append(names, &l.Socket)
+	}
+	for _, dirs := range [][]string{l.Rules, l.Services} {
+		for i := range dirs {
+			names = append(names, &dirs[i])
+		}
+	}
+	for _, name := range names {
+		whole, err := filepath.Abs(*name)
+		if err != nil {
+			return fmt.Errorf("layout: %s: %w", *name, err)
+		}
+		*name = whole
+	}
+	return nil
+}
+
 // SocketPath is where the control socket is.
 func (l *Layout) SocketPath() string {
 	if l.Socket != "" {
