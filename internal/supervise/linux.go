@@ -122,7 +122,7 @@ func (k *linux) degraded() (lines []string) {
 		if k.without != "" {
 			why = " (" + k.without + ")"
 		}
-		lines = append(lines, "no cgroup v2"+why+": a stop reaches the session, the process tree and the holders of the mark of a service, not what left all three")
+		lines = append(lines, "no cgroup v2"+why+": a stop may miss a process that left its service's session and family")
 	}
 	if k.notifyErr != nil {
 		lines = append(lines, fmt.Sprintf("no notify socket: services with ready = \"notify\" will not become up: %v", k.notifyErr))
