@@ -49,7 +49,9 @@ func (t *table) List(lost bool) error {
 	t.devices = make(map[string]*device, len(before))
 	t.ours = t.tree.OfThisNetwork()
 	t.tree.Remember()
+	t.dirents = make([]byte, 8<<10)
 	t.walk("/devices", before)
+	t.dirents = nil
 	t.tree.Forget()
 	for p, d := range before {
 		// Nothing was lost, so what events told of without sysfs is still true.
@@ -62,28 +64,17 @@ func (t *table) List(lost bool) error {
 }
 
 func (t *table) walk(devpath string, before map[string]*device) {
-	entries, err := os.ReadDir(t.tree.Root + devpath)
-	if err != nil {
-		return // it went meanwhile; its remove is in the socket
+	isDevice, below := t.entries(t.tree.Root + devpath)
+	if isDevice {
+		if found, err := t.tree.Read(devpath); err == nil {
+			if found.Words.Get("SUBSYSTEM") == "net" && !t.ours {
+				return // of another network namespace
+			}
+			t.listed(devpath, found.Inode, found.Words, before[devpath])
+		}
 	}
-	for _, e := range entries {
-		if e.Name() != "uevent" || !e.Type().IsRegular() {
-			continue
-		}
-		found, err := t.tree.Read(devpath)
-		if err != nil {
-			break
-		}
-		if found.Words.Get("SUBSYSTEM") == "net" && !t.ours {
-			return // of another network namespace
-		}
-		t.listed(devpath, found.Inode, found.Words, before[devpath])
-		break
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			t.walk(devpath+"/"+e.Name(), before)
-		}
+	for _, name := range below {
+		t.walk(devpath+"/"+name, before)
 	}
 }
 

@@ -24,6 +24,7 @@ type table struct {
 	note    func(string)
 	number  uint64 // of the last life without sysfs
 	due     time.Time
+	dirents []byte // while a list is made
 
 	tolerated uint64 // messages that go-udev would have dropped
 
