@@ -5,7 +5,7 @@ DESTDIR ?=
 GO      ?= go
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: all build demo test bench sim check install clean
+.PHONY: all build demo test test-vm bench sim check install clean
 all: build
 
 build:                ## bin/hotsvc and bin/hsctl
@@ -16,6 +16,9 @@ demo: build           ## a cable and a dongle, plugged and pulled, in a namespac
 
 test: build           ## unit, race, walk, mutants, scenarios, live
 	@scripts/test
+
+test-vm:              ## with real drivers and daemons in a virtual machine
+	@scripts/test-vm
 
 sim:                  ## a longer walk: make sim STEPS=10000000
 	@$(GO) test ./internal/engine -run 'TestWalk$$' -count=1 -v -timeout 0 -args -sim.steps $(or $(STEPS),10000000)
