@@ -159,7 +159,13 @@ func (k *linux) MakeTree(t Tree, c service.Command) error {
 // Note writes in place: without cgroups the file is the mark too, and its inode
 // must stay.
 func (k *linux) Note(t Tree, c service.Command, p Process) error {
-	return os.WriteFile(k.note(t), fmt.Appendf(nil, "%v %d %d\n", c, p.Pid(), p.Started()), 0o600)
+	// Over the text that is there, which is shorter, and in one write: a daemon
+	// that dies here must not leave an empty note, for then nobody finds the tree.
+	f, err := os.OpenFile(k.note(t), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeAt(f, fmt.Appendf(nil, "%v %d %d\n", c, p.Pid(), p.Started())), f.Close())
 }
 
 func (k *linux) Find(t Tree, pid int, started uint64) (Process, error) {
