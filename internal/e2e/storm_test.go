@@ -103,8 +103,26 @@ backoff = { first = "10ms", max = "50ms" }`)
 				want++
 			}
 		}
-		m.until("as many processes as cables", func() bool { return m.sleeps() == want })
+		for end := time.Now().Add(10 * time.Second); m.sleeps() != want; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				m.Fatalf("%d processes on %d cables:\n%s", m.sleeps(), want, m.tree())
+			}
+		}
 	})
+}
+
+// tree lists the processes below us, each with its parent and its cgroup.
+func (m *machine) tree() string {
+	var b strings.Builder
+	for _, pid := range descendants(os.Getpid()) {
+		read := func(name string) string {
+			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+			return strings.TrimSpace(strings.ReplaceAll(string(text), "\x00", " "))
+		}
+		_, stat, _ := strings.Cut(read("stat"), ") ")
+		fmt.Fprintf(&b, "%d %.12s [%s] %s\n", pid, stat, read("cmdline"), read("cgroup"))
+	}
+	return b.String()
 }
 
 // sleeps counts the living processes that are `sleep 1000` below us.
