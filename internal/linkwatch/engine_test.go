@@ -21,6 +21,7 @@ type engine struct {
 	mu      sync.Mutex
 	store   object.Store
 	status  object.SourceStatus
+	wifi    []object.SourceStatus
 	changes []object.Change
 	batches int
 	hold    chan struct{} // until it is closed the inbox is full
@@ -39,6 +40,10 @@ func (e *engine) sink(r object.Report) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if r.Status.Name != "link" {
+		e.wifi = append(e.wifi, r.Status)
+		return
+	}
 	e.status = r.Status
 	if r.Batch != nil {
 		e.batches++

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -52,13 +51,17 @@ func (t *table) List(bool) error {
 	for index, l := range t.links {
 		l.cause = "list"
 		if was := before[index]; was != nil {
-			l.words, l.flaps, l.gateways, l.whole = was.words, was.flaps, was.gateways, was.whole
+			l.words, l.flaps, l.gateways, l.whole, l.named, l.air = was.words, was.flaps, was.gateways, was.whole, was.named, was.air
 			if !l.read && was.name == l.name && was.mac == l.mac {
 				l.beneath, l.device, l.wireless, l.read = was.beneath, was.device, was.wireless, was.read
 			}
 		}
 	}
-	maps.DeleteFunc(t.udevd.waits, func(index int, _ *wait) bool { return t.links[index] == nil })
+	for index := range before {
+		if t.links[index] == nil {
+			t.forget(index)
+		}
+	}
 	t.stale = false
 	if t.routes {
 		return t.listRoutes()

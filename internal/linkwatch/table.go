@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,17 +17,19 @@ type table struct {
 	tree    *sysfs.Tree
 	run     string
 	udevd   udevd
-	initial bool // this is the machine's first network namespace
-	ours    bool // /sys shows our network namespace
+	desk    *desk // nil: nl80211 is not asked
+	initial bool  // this is the machine's first network namespace
+	ours    bool  // /sys shows our network namespace
 	wanted  func() (attrs []string, routes bool)
 	refuse  func()
 	relist  func()
 
-	links  map[int]*link
-	routes bool // default routes are asked for
-	stale  bool // they may have changed
-	texts  sysfs.Texts
-	flags  map[uint32][]string
+	links   map[int]*link
+	awaited map[int]time.Time // radios that are held back, until then
+	routes  bool              // default routes are asked for
+	stale   bool              // they may have changed
+	texts   sysfs.Texts
+	flags   map[uint32][]string
 
 	dirty []int // ifindexes, in the order in which they changed
 	gone  []int
@@ -47,6 +50,7 @@ func newTable(c Config) *table {
 		refuse:  func() {},
 		relist:  func() {},
 		links:   make(map[int]*link),
+		awaited: make(map[int]time.Time),
 		flags:   make(map[uint32][]string),
 	}
 }
@@ -132,9 +136,18 @@ func (t *table) delLink(body []byte) bool {
 		t.gone = append(t.gone, f.index)
 	}
 	delete(t.links, f.index)
-	delete(t.udevd.waits, f.index)
+	t.forget(f.index)
 	t.touchPorts(f.index, "rtnetlink dellink")
 	return true
+}
+
+// forget drops what is kept beside a link that went.
+func (t *table) forget(index int) {
+	delete(t.udevd.waits, index)
+	delete(t.awaited, index)
+	if t.desk != nil {
+		t.desk.forget(index)
+	}
 }
 
 func (t *table) touchPorts(master int, cause string) {
@@ -185,7 +198,8 @@ func (t *table) address(body []byte, there bool) bool {
 }
 
 // Take returns the links whose words changed, or all with full, without those
-// that wait for udevd.
+// that wait for udevd or nl80211. Of what was told before, a full list has what
+// was told.
 //
 // What a full batch does not name is gone: so there is none before the links of
 // the first list are whole, for an earlier daemon may have told them. Until then
@@ -206,19 +220,18 @@ func (t *table) Take(full bool) []object.Batch {
 			return true
 		}
 		l.dirty = false
-		return t.holdsBack(l)
+		radio := t.holdsForRadio(l) // asked at once, udevd or not
+		l.held = t.holdsForUdevd(l) || radio
+		return l.held && !l.whole
 	})
-	full = t.owed && (t.told || len(t.udevd.waits) == 0)
+	full = t.owed && (t.told || !t.anyUntold())
 	if full {
 		t.owed, t.told, t.gone = false, true, nil
 	}
 	b := object.Batch{Kinds: []object.Kind{object.Link}, Full: full}
 	for _, index := range t.dirty {
 		l := t.links[index]
-		words := t.compose(l)
-		if !l.words.Equal(words) || l.flaps != l.downs {
-			l.words, l.flaps = words, l.downs
-		} else if !full {
+		if !t.renew(l) && !full {
 			continue
 		}
 		b.Put = append(b.Put, object.Object{
@@ -237,4 +250,24 @@ func (t *table) Take(full bool) []object.Batch {
 		return nil
 	}
 	return []object.Batch{b}
+}
+
+// renew makes a link's words anew, and tells whether they changed.
+func (t *table) renew(l *link) bool {
+	if l.held {
+		return false
+	}
+	l.whole = true
+	words := t.compose(l)
+	if l.words.Equal(words) && l.flaps == l.downs {
+		return false
+	}
+	l.words, l.flaps = words, l.downs
+	return true
+}
+
+// anyUntold tells whether a link was not told yet, and still waits: those that
+// do not are told with the batch to come.
+func (t *table) anyUntold() bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(t.links)), func(l *link) bool { return !l.whole && l.held })
 }

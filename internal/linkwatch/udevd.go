@@ -65,10 +65,10 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// holdsBack tells whether a link that was not told yet has to wait for udevd
-// any longer.
-func (t *table) holdsBack(l *link) bool {
-	if l.whole {
+// holdsForUdevd tells whether a link that was not told yet has to wait for
+// udevd any longer.
+func (t *table) holdsForUdevd(l *link) bool {
+	if l.named {
 		return false
 	}
 	u := &t.udevd
@@ -93,7 +93,7 @@ func (t *table) holdsBack(l *link) bool {
 }
 
 func (t *table) release(l *link) {
-	l.whole = true
+	l.named = true
 	delete(t.udevd.waits, l.index)
 }
 
@@ -112,13 +112,23 @@ func (u *udevd) tooLate(name string) {
 	u.note(fmt.Sprintf("udevd was not done in %v with %d of the links, the last was %s", patience, u.late, u.last))
 }
 
-// Due is when udevd's files are to be looked at again.
+// Due is when udevd's files are to be looked at again, when a radio was waited
+// for long enough, or at once when nl80211 has answered.
 func (t *table) Due() time.Time {
+	if t.desk != nil && t.desk.hasNews() {
+		return time.Unix(1, 0)
+	}
 	var due time.Time
-	for _, w := range t.udevd.waits {
-		if due.IsZero() || w.look.Before(due) {
-			due = w.look
+	soonest := func(at time.Time) {
+		if due.IsZero() || at.Before(due) {
+			due = at
 		}
+	}
+	for _, w := range t.udevd.waits {
+		soonest(w.look)
+	}
+	for _, until := range t.awaited {
+		soonest(until)
 	}
 	return due
 }
@@ -126,9 +136,15 @@ func (t *table) Due() time.Time {
 // Tick has Take look at the links whose time it is: by then the socket is empty,
 // and their names are the present ones.
 func (t *table) Tick() {
+	t.hear()
 	now := time.Now()
 	for index, w := range t.udevd.waits {
 		if l := t.links[index]; l != nil && !now.Before(w.look) {
+			t.touch(index, l.cause)
+		}
+	}
+	for index, until := range t.awaited {
+		if l := t.links[index]; l != nil && !now.Before(until) {
 			t.touch(index, l.cause)
 		}
 	}

@@ -2,9 +2,11 @@ package linkwatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -42,6 +44,7 @@ const (
 type Watcher struct {
 	follow nlsource.Follower
 	table  *table
+	wifi   *wifi
 
 	mu     sync.Mutex
 	attrs  []string
@@ -77,12 +80,25 @@ func New(c Config) *Watcher {
 		Room:   c.Room,
 		Table:  w.table,
 	}
+	w.table.desk = newDesk()
+	w.table.desk.wakeLinks = w.follow.Wake
+	w.wifi = newWifi(w.table.desk)
 	return w
 }
 
-// Run reports links to sink until ctx ends.
+// Run reports links to sink until ctx ends. It also reports how it is with Wi-Fi,
+// as a source "wifi" without objects: absent where the kernel has no nl80211.
+// sink is called from two goroutines.
 func (w *Watcher) Run(ctx context.Context, sink object.Sink) error {
-	return w.follow.Run(ctx, sink)
+	ended := make(chan error, 1)
+	go func() { ended <- w.wifi.run(ctx, sink) }()
+	err := w.follow.Run(ctx, sink)
+	select {
+	case other := <-ended:
+		return errors.Join(err, other)
+	case <-time.After(time.Second): // a broken driver may keep a request for good
+		return err
+	}
 }
 
 // SetAttrs says which sysfs attributes the rules on links ask for: the x of

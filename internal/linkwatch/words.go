@@ -17,15 +17,18 @@ type link struct {
 	device   bool         // /sys shows a device beneath
 	wireless bool
 	read     bool // /sys was read for it
-	whole    bool // udevd is done with it, or not waited for: it is told
+	named    bool // udevd is done with it, or not waited for
+	whole    bool // it was told
 	managed  bool // by NetworkManager or networkd
 	addrs    []address
 	gateways [2][]string // of default routes, IPv4 and IPv6
+	air      air
 
 	words object.Words // as last told
 	flaps uint32
 	cause string
 	dirty bool // in the list of those to look at again
+	held  bool // it changed, and is told as it was until nl80211 has answered
 }
 
 // The names of IF_OPER_… as /sys/class/net/*/operstate has them
@@ -87,18 +90,6 @@ func (t *table) compose(l *link) object.Words {
 	}
 	t.foldWireless(w, l)
 	return w
-}
-
-// foldWireless adds what a radio knows. iftype, ssid and associated need
-// nl80211, and stay absent until there is a reader for it: this is its place.
-func (t *table) foldWireless(w object.Words, l *link) {
-	if !l.read && t.ours {
-		// /sys has another name for it already. The next message has it too;
-		// until then a radio must not pass for a cable: unknown, not false.
-		w["wireless"] = nil
-		return
-	}
-	w["wireless"] = t.texts.One(strconv.FormatBool(l.wireless))
 }
 
 // physical tells whether the link is a cable or a radio of this machine. In a

@@ -72,6 +72,27 @@ func (f *Follower) ask(groups uint32) {
 	}
 }
 
+// Wake has the table's Due looked at. It may be called at any time, from
+// anywhere.
+func (f *Follower) Wake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.socket != nil {
+		f.socket.Wake()
+	}
+}
+
+// Join subscribes to one more group by its number, which may be above 32. Only
+// the table calls it, from List: so each new socket gets it, too.
+func (f *Follower) Join(group uint32) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.socket == nil {
+		return errors.New("nlsource: no socket")
+	}
+	return f.socket.conn.JoinGroup(group)
+}
+
 // Note sets what the status says of a source that works, but not as it should.
 // Only the table calls it.
 func (f *Follower) Note(text string) { f.note = text }
