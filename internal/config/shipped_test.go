@@ -56,7 +56,7 @@ func TestExamples(t *testing.T) {
 	if problems = append(problems, more...); len(problems) > 0 {
 		t.Fatal(lines(problems))
 	}
-	if len(c.Rules) != 4 {
+	if len(c.Rules) != 5 {
 		t.Error(c.Rules)
 	}
 }
@@ -111,7 +111,9 @@ func TestShippedRules(t *testing.T) {
 		}
 		return r
 	}
-	wifi := with(wired, "wireless", "true")
+	wifi := with(wired, "wireless", "true", "iftype", "station", "ssid", "home", "associated", "true")
+	asking := maps.Clone(wifi) // nl80211 did not answer yet
+	asking["ssid"], asking["associated"] = nil, nil
 	noSource := maps.Clone(wired)
 	noSource["foreign"] = nil
 	for what, want := range map[string]struct {
@@ -124,7 +126,10 @@ func TestShippedRules(t *testing.T) {
 		"foreign":         {with(wired, "foreign", "true"), ""},
 		"bridge":          {with(wired, "physical", "false"), ""},
 		"wifi":            {wifi, "wifi-supplicant wifi-dhcp"},
-		"wifi, no AP":     {with(wifi, "running", "false"), "wifi-supplicant"},
+		"wifi, no AP":     {with(wifi, "running", "false", "associated", "false"), "wifi-supplicant"},
+		"wifi, no keys":   {with(wifi, "running", "false"), "wifi-supplicant"},
+		"wifi, is the AP": {with(wifi, "iftype", "ap", "associated", "false"), "wifi-supplicant"},
+		"wifi, asking":    {asking, "wifi-supplicant"},
 		"ppp":             {with(wired, "type", "ppp"), ""},
 		"foreign unknown": {noSource, ""},
 	} {
