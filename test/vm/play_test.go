@@ -38,7 +38,7 @@ func (s scenario) play(dir string) error {
 		return nil
 	}
 	// What a person would ask next.
-	for _, ask := range []string{"hsctl status", "ip addr", "ps -o pid,args | grep -v '\\[' | tail -n 30", "tail -n 40 /run/hotsvc.log", "tail -n 20 /run/monitor.log",
+	for _, ask := range []string{"hsctl status", "for s in $(hsctl status | sed -n 's/^\\([a-z]*@[^ ]*\\).*/\\1/p'); do hsctl why $s; hsctl status $s; done", "hsctl rules", "ip addr", "ps -o pid,args | grep -v '\\[' | tail -n 30", "tail -n 40 /run/hotsvc.log", "tail -n 20 /run/monitor.log",
 		"for f in /var/log/hotsvc/*; do echo \"== $f\"; tail -n 5 \"$f\"; done", "for f in /run/dhcpd*.log /run/hostapd.log; do echo \"== $f\"; tail -n 5 \"$f\"; done", "dmesg | tail -n 15"} {
 		out, _ := m.shell(ask, 20*time.Second)
 		fmt.Printf("  --- %s\n    %s\n", ask, strings.ReplaceAll(strings.TrimSpace(out), "\n", "\n    "))
@@ -102,8 +102,12 @@ func (p *player) one(l line) error {
 	switch l.verb {
 	case "step":
 		p.done()
-		all, err := p.changes(0)
-		p.mark = len(all)
+		var err error
+		if !strings.HasPrefix(l.rest, "…") { // which goes on with the step before
+			var all []status.Change
+			all, err = p.changes(0)
+			p.mark = len(all)
+		}
 		p.step, p.start = l.rest, time.Now()
 		return err
 	case "plug":

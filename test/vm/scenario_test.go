@@ -11,7 +11,7 @@ import (
 // A scenario is a file: its first comment is the title, then a verb a line.
 //
 //	machine ARGS        more of qemu's arguments, before anything else
-//	step TEXT           what follows belongs together; its time is printed
+//	step TEXT           what follows belongs together; its time is printed; … TEXT goes on with the one before
 //	repeat N … end      so often; of each step the least, middle and most time
 //	plug ID DRIVER K=V… device_add      unplug ID      device_del, and it is gone
 //	port ID N           a free end of the hub N, for a network card to be plugged into
@@ -25,7 +25,7 @@ import (
 //	up|down|… N SVC     hsctl --json status says so within N seconds; absent: it knows no such service
 //	same SVC            its process is the one of the last up (other SVC: it is not)
 //	reason SVC TEXT     hsctl --json why says TEXT somewhere
-//	order A B…          the transitions SVC:STATE since the step began came in this order
+//	order A B…          these transitions SVC:STATE came since the step began, in this order
 //	save NAME | equal NAME   the end state: services, links, addresses
 //	transcript          docs/wifi-transcript.md from what was seen
 type scenario struct {
