@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"hotsvc/internal/config"
@@ -83,6 +84,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if services != nil {
 		l.Services = services
+	}
+	for _, dir := range slices.Concat(rules, services) {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			fmt.Fprintf(stderr, "hotsvc: %s is no directory: name one that is there\n", dir)
+			return exitSystem
+		}
 	}
 	if err := l.Absolute(); err != nil {
 		fmt.Fprintf(stderr, "hotsvc: %v\n", err)

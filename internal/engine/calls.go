@@ -187,6 +187,7 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		if kind == hold.CapStop {
 			c.behind(u, &u.Cap.Gone, map[*Unit]bool{})
 		}
+		u.Machine.Relent()
 		c.touched(u, map[Verb]string{VerbStop: "stopped by ", VerbBlock: "blocked by "}[call.Verb]+by)
 	case VerbUnblock:
 		c.lift(u, "unblocked by "+by)
@@ -243,19 +244,23 @@ func (c *Core) lift(u *Unit, because string) {
 	c.touched(u, because)
 }
 
-// heldUp tells whether anything wants the service up, whatever caps it.
-func (c *Core) heldUp(u *Unit) bool {
+// heldUp tells whether anything holds the service, directly or through what
+// pulls it up, whatever caps either.
+func (c *Core) heldUp(u *Unit) bool { return c.holdsUp(u, map[*Unit]bool{}) }
+
+func (c *Core) holdsUp(u *Unit, seen map[*Unit]bool) bool {
+	if seen[u] {
+		return false
+	}
+	seen[u] = true
 	for i := range u.Holds {
-		if u.Holds[i].Phase == hold.Held {
+		if _, inner := u.Holds[i].Service(); !inner && u.Holds[i].Phase == hold.Held {
 			return true
 		}
 	}
-	for _, o := range c.order {
-		if (slices.Contains(o.needs, u) || slices.Contains(o.wants, u)) && o.want == hold.Up {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.order, func(o *Unit) bool {
+		return (slices.Contains(o.needs, u) || slices.Contains(o.wants, u) || slices.Contains(o.inner, u)) && c.holdsUp(o, seen)
+	})
 }
 
 // holder is in whose name a call holds.

@@ -95,6 +95,9 @@ func (c *Core) sight(b *object.Batch) {
 			c.Links[o.Life.Key.ID] = memo
 			c.global = true
 		}
+		if !memo.WasUp && o.Words.Get("up") == "true" {
+			memo.WasUp, c.global = true, true
+		}
 		if foreign := object.Bool(memo.Foreign); !slices.Equal(o.Words["foreign"], foreign) {
 			o.Words = maps.Clone(o.Words)
 			o.Words["foreign"] = foreign

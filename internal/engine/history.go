@@ -41,7 +41,7 @@ func (c *Core) public(u *Unit) string {
 	switch {
 	case m.Why == service.Failed && (u.latched() || m.Outcome == service.Refused):
 		return stateFailed
-	case u.want != hold.Up && !c.gatedOnly(u):
+	case u.want != hold.Up && !c.heldBack(u):
 		return stateDown
 	case m.Why == service.Backoff && u.latched():
 		return stateBackoff
@@ -51,10 +51,17 @@ func (c *Core) public(u *Unit) string {
 	return stateWaiting
 }
 
-// gatedOnly tells whether a gate, and nothing else, keeps a held service down:
-// such a service waits, while one that nothing holds is unwanted.
-func (c *Core) gatedOnly(u *Unit) bool {
-	return u.cap < hold.Up && c.unwanted(u).kind == "gate" && c.heldUp(u)
+// heldBack tells whether something that passes by itself keeps a service down
+// that is held, or about to be: such a service waits, while one that nothing
+// holds is unwanted.
+func (c *Core) heldBack(u *Unit) bool {
+	switch c.unwanted(u).kind {
+	case "gate":
+		return c.heldUp(u)
+	case "settle", "damping":
+		return true
+	}
+	return false
 }
 
 // shown notes the transitions that people can see.

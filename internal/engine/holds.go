@@ -215,7 +215,7 @@ func (c *Core) confirmed(kinds []object.Kind) {
 	for _, name := range c.names() {
 		u := c.Units[name]
 		for _, h := range slices.Clone(u.Holds) {
-			if _, ok := h.Rule(); ok && slices.Contains(kinds, h.Life.Key.Kind) && c.Objects.Get(h.Life.Key) == nil && h.Phase != hold.Lingering {
+			if _, ok := h.Rule(); ok && slices.Contains(kinds, h.Life.Key.Kind) && c.Objects.Get(h.Life.Key) == nil {
 				c.gone(h.Life.Key)
 			}
 		}

@@ -105,7 +105,7 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 			s.Gates = append(s.Gates, g)
 		}
 	}
-	if m.State == service.Rest && (u.want == hold.Up || c.gatedOnly(u) || c.heldUp(u)) {
+	if m.State == service.Rest && (u.want == hold.Up || c.heldBack(u) || c.heldUp(u)) {
 		if o := c.obstacle(u); o.kind != "" && o.kind != "unwanted" {
 			s.WaitingFor = append(s.WaitingFor, status.Waiting{Kind: o.kind, What: o.what})
 		}

@@ -163,8 +163,8 @@ func (n *naive) report(r *object.Report) {
 			}
 		}
 		if b.Full && r.Status.Name == "link" {
-			for k, h := range n.holds {
-				if n.links[k.link] == nil && h.provisional {
+			for k := range n.holds {
+				if n.links[k.link] == nil {
 					n.unplugged(k.link)
 				}
 			}
@@ -285,7 +285,7 @@ func (n *naive) call(c *Call) {
 	case VerbStart:
 		n.caps[s] = ""
 		delete(n.until, s)
-		if !n.heldUp(s) {
+		if !n.heldUp(s, map[string]bool{}) {
 			n.person(s)[hold.Admin] = 1
 		}
 	case VerbStop, VerbBlock:
@@ -349,17 +349,21 @@ func (n *naive) replied(effects []Effect) {
 	}
 }
 
-func (n *naive) heldUp(s string) bool {
+func (n *naive) heldUp(s string, seen map[string]bool) bool {
+	if seen[s] {
+		return false
+	}
+	seen[s] = true
 	for k, h := range n.holds {
 		if k.service == s && h.level() == hold.Up {
 			return true
 		}
 	}
-	if len(n.persons[s]) > 0 || len(n.inner[s]) > 0 {
+	if len(n.persons[s]) > 0 {
 		return true
 	}
-	for d, l := range n.last {
-		if l == hold.Up && (slices.Contains(n.shape.needs(d), s) || slices.Contains(n.shape.wants(d), s)) {
+	for d := range n.last {
+		if (slices.Contains(n.shape.needs(d), s) || slices.Contains(n.shape.wants(d), s) || n.inner[s][d]) && n.heldUp(d, seen) {
 			return true
 		}
 	}

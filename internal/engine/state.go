@@ -101,5 +101,5 @@ type change struct {
 // LinkMemo is what is remembered of a link for as long as it exists.
 type LinkMemo struct {
 	Foreign bool `json:"foreign"` // as it was at first sight
-	WasUp   bool `json:"was_up"`  // it was set up once; an administrator's later down stands
+	WasUp   bool `json:"was_up"`  // it has been up, by us or by others; an administrator's later down stands
 }

@@ -343,6 +343,14 @@ func (m *Machine) Forgive() {
 	m.Why, m.Fails, m.Failures, m.NotBefore = Fresh, 0, nil, 0
 }
 
+// Relent takes an undo that was refused as not said, so that the next stop says
+// it again: what exec_stop could not undo still stands.
+func (m *Machine) Relent() {
+	if m.State == Rest && m.Why == Failed && m.Outcome == Refused {
+		m.State, m.Why = Up, Fresh
+	}
+}
+
 // policy says how an end that nobody ordered counts. `always` on a oneshot
 // means on-failure: a oneshot that ended well is up.
 func policy(d *Definition, x Exit) Outcome {
