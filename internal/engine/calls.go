@@ -54,11 +54,18 @@ func (c *Core) suspend(call *Call) {
 // name is a person as a holder.
 func (p Peer) name() string { return "uid:" + strconv.Itoa(p.UID) }
 
+// maxNames bounds what one call can make the loop do.
+const maxNames = 256
+
 // verbs does those that name services. All names are checked before
 // anything is done for the first.
 func (c *Core) verbs(call *Call) {
 	if len(call.Services) == 0 {
 		c.refuse(call.ID, CodeUsage, string(call.Verb)+": name a service")
+		return
+	}
+	if len(call.Services) > maxNames {
+		c.refuse(call.ID, CodeUsage, fmt.Sprintf("%s: %d services at once: at most %d", call.Verb, len(call.Services), maxNames))
 		return
 	}
 	for _, name := range call.Services {
@@ -67,8 +74,18 @@ func (c *Core) verbs(call *Call) {
 			return
 		}
 	}
+	if c.Units[call.Peer.Service] == nil {
+		call.Peer.Service = "" // a process that outlived its service speaks for itself
+	}
 	if c.fromInside(call) {
 		return
+	}
+	if c.relink {
+		c.link()
+	}
+	if c.replan { // what was said before in the same Step counts
+		c.gates()
+		c.want()
 	}
 	took := map[string]bool{} // services on which this call made a hold, which ends if the call fails
 	for _, name := range call.Services {
@@ -131,6 +148,9 @@ func (c *Core) nameProblem(name string) string {
 		}
 		return fmt.Sprintf("%s is a template: which instance? %s", name, strings.Join(have, " "))
 	}
+	if template, instance := service.Split(name); c.conf.Services[template] != nil && instance != "" {
+		return name + ": " + service.CheckName(name)
+	}
 	for _, o := range c.Objects.All("link") {
 		if o.Name() == name {
 			return fmt.Sprintf("%s is a link, not a service; services on it: %s", name, c.servicesOn(o.Life.Key))
@@ -183,8 +203,10 @@ func (c *Core) apply(call *Call, u *Unit) string {
 			kind = hold.CapBlock
 		}
 		u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Admin })
-		u.Cap = hold.Cap{Kind: kind, By: by, Since: c.now.Wall}
-		if kind == hold.CapStop {
+		if kind == hold.CapBlock || u.Cap.Kind != hold.CapBlock { // a stop does not weaken a block
+			u.Cap = hold.Cap{Kind: kind, By: by, Since: c.now.Wall}
+		}
+		if u.Cap.Kind == hold.CapStop {
 			c.behind(u, &u.Cap.Gone, map[*Unit]bool{})
 		}
 		u.Machine.Relent()
@@ -280,7 +302,10 @@ func (call *Call) holder() string {
 func (c *Core) require(call *Call, u *Unit) string {
 	holder := call.holder()
 	if p := c.Units[call.Peer.Service]; p != nil && holder == hold.ServiceHolder(p.Name) {
-		if u.reaches(p) {
+		if c.relink {
+			c.link() // it may be new, and have no edges yet
+		}
+		if u.reaches(p, map[*Unit]bool{}) {
 			return fmt.Sprintf("%s cannot require %s: %s waits for %s already", p.Name, u.Name, u.Name, p.Name)
 		}
 		c.relink = true

@@ -62,6 +62,7 @@ type Core struct {
 	ancestors bool                  // some rule reads ATTRS{…}
 	scratch   []int
 	runs      map[runFor]*Unit // who runs for what; nil: to be looked up
+	stalled   bool             // the plan did not come to an end
 	global    bool             // the global record is to be saved
 }
 
@@ -91,7 +92,7 @@ func (c *Core) Step(now Now, in []Input) (effects []Effect, wake time.Duration) 
 		c.take(&in[i])
 	}
 	c.deadlines()
-	for again := true; again; again = c.replan || c.relink {
+	for again := true; again; again = (c.replan || c.relink) && !c.stalled {
 		if c.replan || c.relink {
 			c.replan = false
 			if c.relink {
@@ -186,6 +187,10 @@ func (c *Core) finish() ([]Effect, time.Duration) {
 		if m := &u.Machine; m.State == service.Rest && m.Why == service.Backoff && u.want == hold.Up && m.NotBefore > c.now.Mono {
 			c.until(m.NotBefore)
 		}
+	}
+	if c.stalled { // the others are not to suffer from a mistake in the plan
+		c.stalled = false
+		c.until(c.now.Mono + time.Second)
 	}
 	if c.global {
 		c.global = false

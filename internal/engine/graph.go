@@ -30,14 +30,9 @@ func (c *Core) link() {
 		u.needs = c.find(u.eff.NeedsOf(u.instance), u.needs)
 		u.wants = c.find(u.eff.WantsOf(u.instance), u.wants)
 		u.after = c.find(u.eff.AfterOf(u.instance), u.after)
-		for i := range u.Holds {
-			if holder, ok := u.Holds[i].Service(); ok {
-				if p := c.Units[holder]; p != nil {
-					p.inner = append(p.inner, u)
-				}
-			}
-		}
 	}
+	c.linkInner(names)
+	c.relink = false
 	c.sort(names)
 	for _, u := range c.order {
 		for _, t := range u.needs {
@@ -45,6 +40,25 @@ func (c *Core) link() {
 		}
 		for _, t := range slices.Concat(u.after, u.inner) {
 			t.afterBy = append(t.afterBy, u)
+		}
+	}
+}
+
+// linkInner makes edges of the holds that services took from inside. One that a
+// new configuration has closed a circle around ends: nothing could stop any more.
+func (c *Core) linkInner(names []string) {
+	for _, n := range names {
+		u := c.Units[n]
+		for _, h := range slices.Clone(u.Holds) {
+			holder, _ := h.Service()
+			p := c.Units[holder]
+			switch {
+			case p == nil:
+			case u.reaches(p, map[*Unit]bool{}):
+				c.drop(u, u.heldBy(h.Holder), h.Holder+": the hold would close a circle now")
+			default:
+				p.inner = append(p.inner, u)
+			}
 		}
 	}
 }
@@ -63,7 +77,7 @@ func (c *Core) find(names []string, to []*Unit) []*Unit {
 // definition.
 func (c *Core) known(name string) bool {
 	template, instance := service.Split(name)
-	return c.conf.Services[template] != nil && (instance != "" || template == name && name[len(name)-1] != '@')
+	return c.conf.Services[template] != nil && service.CheckName(name) == "" && (instance != "" || template == name && name[len(name)-1] != '@')
 }
 
 func (c *Core) sort(names []string) {
@@ -89,13 +103,17 @@ func (c *Core) sort(names []string) {
 }
 
 // reaches tells whether one unit waits for another, directly or not.
-func (u *Unit) reaches(to *Unit) bool {
+func (u *Unit) reaches(to *Unit, seen map[*Unit]bool) bool {
 	if u == to {
 		return true
 	}
+	if seen[u] {
+		return false
+	}
+	seen[u] = true
 	for _, edges := range [][]*Unit{u.needs, u.after, u.inner} {
 		for _, t := range edges {
-			if t.reaches(to) {
+			if t.reaches(to, seen) {
 				return true
 			}
 		}
@@ -111,10 +129,14 @@ func (u *Unit) dependsOn(to *Unit) bool {
 // forget drops the instances that nothing refers to: neither hold, cap,
 // process, failed stop nor another service.
 func (c *Core) forget() {
+	waited := make(map[string]bool, len(c.Waits))
+	for i := range c.Waits {
+		waited[c.Waits[i].Service] = true
+	}
 	for again := true; again; {
 		again = false
 		for _, u := range c.order {
-			if !c.forgettable(u) {
+			if waited[u.Name] || !c.forgettable(u) {
 				continue
 			}
 			delete(c.Units, u.Name)
@@ -138,7 +160,7 @@ func (c *Core) forgettable(u *Unit) bool {
 	if u.Machine.Why == service.Failed && u.Machine.Outcome == service.Refused {
 		return false
 	}
-	if len(u.neededBy) > 0 || slices.ContainsFunc(c.Waits, func(w wait) bool { return w.Service == u.Name }) {
+	if len(u.neededBy) > 0 {
 		return false
 	}
 	for _, o := range c.order {

@@ -144,6 +144,10 @@ func (c *Core) note(u *Unit, e *service.Event) {
 	m := &u.Machine
 	switch e.Kind {
 	case service.SpawnError:
+		if m.Command == service.CommandPost { // says nothing about the run
+			c.log("%s: exec_stop_post: %s", u.Name, e.Error)
+			return
+		}
 		u.Exit = &exitRecord{What: "spawn", At: c.now.Wall, Text: e.Error}
 	case service.Exited:
 		text := fmt.Sprintf("%v %v", m.Command, e.Exit)

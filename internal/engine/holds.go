@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func (c *Core) hold(r *rule.Rule, o *object.Object, answer match.Answer) {
 	had := false // the rule held through this object: a rename hands over, without settle
 	for _, u := range c.holders(r.Name, o.Life.Key) {
 		h := u.held(r.Name, o.Life.Key)
-		had = had || h.Phase == hold.Held || h.Phase == hold.Lingering
+		had = had || h.Phase == hold.Held || h.Phase == hold.Lingering || h.Phase == hold.Provisional
 		if !slices.Contains(services, u.Name) {
 			because := o.Label() + " has another name now"
 			if !slices.ContainsFunc(r.Require, func(n string) bool { return templateOf(n) == templateOf(u.Name) }) {
@@ -77,8 +78,12 @@ func (c *Core) holdOne(r *rule.Rule, o *object.Object, u *Unit, had bool) {
 		return
 	}
 	switch h.Phase {
+	case hold.Held:
+		c.unseen(r, u, h, life)
 	case hold.Settling: // broken by a flap that nobody saw
-		h.Deadline = c.now.Mono + r.Settle
+		if h.Life != life {
+			h.Deadline = c.now.Mono + r.Settle
+		}
 	case hold.Provisional:
 		h.Phase, h.Deadline = hold.Held, 0
 	case hold.Lingering:
@@ -94,6 +99,20 @@ func (c *Core) holdOne(r *rule.Rule, o *object.Object, u *Unit, had bool) {
 	c.touched(u, fmt.Sprintf("%s: %s matches (%s)", h.Holder, o.Label(), said(o.Cause)))
 }
 
+// unseen counts the flaps that only the kernel's counter tells of: it tells of a
+// carrier once a second at most, so that a bad cable shows in nothing else.
+func (c *Core) unseen(r *rule.Rule, u *Unit, h *hold.Hold, life object.Life) {
+	if r.Damping == nil || h.Life.Incarnation != life.Incarnation {
+		return
+	}
+	for n := h.Life.Flaps; n < life.Flaps && n < h.Life.Flaps+uint32(r.Damping.Suppress); n++ {
+		c.damp(r, u).Lose(c.now.Mono, r.Damping)
+	}
+	if until := c.suppressed(r, u); until > 0 {
+		h.Phase, h.Deadline = hold.Suppressed, until
+	}
+}
+
 // lose is what happens to a hold whose condition does not hold any more.
 func (c *Core) lose(u *Unit, h *hold.Hold, gone bool, cause string) {
 	r := c.rule(h.Holder)
@@ -105,6 +124,9 @@ func (c *Core) lose(u *Unit, h *hold.Hold, gone bool, cause string) {
 	if gone {
 		linger = r.LingerGone
 	}
+	if (h.Phase == hold.Held || h.Phase == hold.Suppressed) && r.Damping != nil {
+		c.damp(r, u).Lose(c.now.Mono, r.Damping)
+	}
 	switch h.Phase {
 	case hold.Settling, hold.Suppressed:
 		linger = 0
@@ -114,9 +136,6 @@ func (c *Core) lose(u *Unit, h *hold.Hold, gone bool, cause string) {
 			u.dirty = true
 		}
 		return
-	}
-	if h.Phase == hold.Held && r.Damping != nil {
-		c.damp(r, u).Lose(c.now.Mono, r.Damping)
 	}
 	if linger <= 0 {
 		c.drop(u, h, cause)
@@ -238,7 +257,7 @@ func (c *Core) dropUnruled() {
 func (c *Core) rekey(from object.Key, to object.Life) {
 	for _, u := range c.order {
 		if u.Run.Key == from {
-			u.Run.Key = to.Key
+			u.Run.Key, u.dirty = to.Key, true
 		}
 		moved := slices.Clone(u.Holds)
 		moved = slices.DeleteFunc(moved, func(h hold.Hold) bool { return h.Life.Key != from })
@@ -253,13 +272,13 @@ func (c *Core) rekey(from object.Key, to object.Life) {
 		}
 		for i := range u.Cap.Gone {
 			if l := &u.Cap.Gone[i]; l.Key == from {
-				l.Key = to.Key
+				l.Key, u.dirty = to.Key, true
 			}
 		}
 		for i := range u.Cover {
 			for j := range u.Cover[i].Marks {
 				if l := &u.Cover[i].Marks[j].Life; l.Key == from {
-					l.Key = to.Key
+					l.Key, u.dirty = to.Key, true
 				}
 			}
 		}
@@ -288,7 +307,8 @@ func (c *Core) unblock() {
 // vanished tells whether that life of an object is known to be over.
 func (c *Core) vanished(l object.Life) bool {
 	o := c.Objects.Get(l.Key)
-	return c.Sources[sourceOf[l.Key.Kind]].State != object.Starting && (o == nil || o.Life.Incarnation != l.Incarnation)
+	state := c.Sources[sourceOf[l.Key.Kind]].State
+	return (state == object.Synced || state == object.Resyncing) && (o == nil || o.Life.Incarnation != l.Incarnation)
 }
 
 // holdDeadlines ends the phases that are over.
@@ -355,10 +375,14 @@ func (c *Core) rule(holder string) *rule.Rule {
 
 func dampKey(r *rule.Rule, u *Unit) string { return r.Name + "\n" + u.Name }
 
+// forgetDamp is how long a penalty is remembered at most: names come and go.
+const forgetDamp = 24 * time.Hour
+
 // damp returns the penalty of a rule and a service.
 func (c *Core) damp(r *rule.Rule, u *Unit) *hold.Damp {
 	d := c.Damps[dampKey(r, u)]
 	if d == nil {
+		maps.DeleteFunc(c.Damps, func(_ string, d *hold.Damp) bool { return c.now.Mono-d.At > forgetDamp })
 		d = &hold.Damp{}
 		c.Damps[dampKey(r, u)] = d
 	}

@@ -26,7 +26,8 @@ func (c *Core) plan() {
 	c.want()
 	for round := 0; ; round++ {
 		if round > 4*len(c.order)+8 {
-			c.log("the plan does not come to an end after %d rounds: skipped once; please report this", round)
+			c.log("the plan does not come to an end after %d rounds: left for a second; please report this", round)
+			c.stalled = true
 			return
 		}
 		c.judge()
@@ -50,10 +51,6 @@ func (c *Core) judge() {
 		for _, t := range u.needs {
 			u.must = u.must || t.must || t.Machine.State != service.Up
 			u.pending = u.pending && (t.Machine.State == service.Up || t.pending)
-		}
-		if u.pending && m.State == service.Rest {
-			twin := c.twin(u)
-			u.pending = twin == nil || twin.want != hold.Up // one that is held does not end by itself
 		}
 	}
 }
@@ -250,8 +247,8 @@ func (c *Core) twin(u *Unit) *Unit {
 			}
 		}
 	}
-	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != u {
-		return o
+	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && o.want != hold.Up {
+		return o // one that is wanted was asked for beside this one
 	}
 	return nil
 }

@@ -19,12 +19,15 @@ import (
 
 // record is a unit as it is written to disk.
 func (u *Unit) record() []byte {
-	b, err := json.Marshal(record{Version: 1, Unit: u})
+	b, err := json.Marshal(record{Version: recordVersion, Unit: u})
 	if err != nil {
 		panic("engine: a unit cannot be written: " + err.Error()) // plain values only: our own mistake
 	}
 	return b
 }
+
+// recordVersion changes when an older daemon could not read a record.
+const recordVersion = 1
 
 type record struct {
 	Version int `json:"v"`
@@ -71,11 +74,19 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 	}
 	for _, name := range slices.Sorted(maps.Keys(records)) {
 		u := c.unit(name)
-		keep := *u
-		if err := json.Unmarshal(records[name], &record{Unit: u}); err != nil || u.Name != name {
-			c.log("the record of %s is damaged and was ignored: %v", name, err)
-			*u = keep
+		r := record{Unit: &Unit{def: u.def, eff: u.eff, instance: u.instance}}
+		err := json.Unmarshal(records[name], &r)
+		switch {
+		case err == nil && r.Version != recordVersion:
+			err = fmt.Errorf("version %d is not known", r.Version)
+		case err == nil && r.Unit.Name != name:
+			err = fmt.Errorf("it is of %q", r.Unit.Name)
 		}
+		if err != nil {
+			c.log("the record of %s is damaged and was ignored: %v", name, err)
+			continue
+		}
+		*u = *r.Unit
 		for i := range u.Holds {
 			c.Number = max(c.Number, u.Holds[i].Number)
 		}
@@ -98,12 +109,21 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 // restoreHolds makes of remembered holds what they are worth until their
 // sources have told.
 func (c *Core) restoreHolds(u *Unit) {
+	seen := map[string]bool{}
 	u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool {
+		key := h.Holder + " " + h.Life.Key.String()
+		if seen[key] {
+			return true // a damaged record: a holder holds once
+		}
+		seen[key] = true
 		// settle and damping start anew: what exists will be told, and is kept until then
 		return h.Phase == hold.Settling || h.Phase == hold.Suppressed
 	})
 	for i := range u.Holds {
 		h := &u.Holds[i]
+		if h.Phase != hold.Lingering {
+			h.Deadline = 0
+		}
 		if _, ok := h.Rule(); ok && h.Phase == hold.Held {
 			h.Phase = hold.Provisional
 		}

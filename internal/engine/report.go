@@ -25,13 +25,14 @@ func (c *Core) Report(patterns []string) status.Report {
 	if c.Suspended != "" {
 		r.Suspended = &c.Suspended
 	}
-	for _, name := range patterns { // an instance of a known template is never unknown
+	for _, name := range patterns[:min(len(patterns), maxNames)] { // an instance of a known template is never unknown
 		if c.known(name) && !strings.ContainsAny(name, `*?[\`) {
-			c.peek(name)
+			c.unit(name)
 		}
 	}
+	c.look()
 	for _, name := range c.names() {
-		if wanted(patterns, name) {
+		if matchesAny(patterns, name) {
 			r.Services = append(r.Services, c.serviceReport(c.Units[name]))
 		}
 	}

@@ -218,7 +218,7 @@ func (n *naive) ask() {
 				if k.rule != name || k.link != id {
 					continue
 				}
-				had = had || h.settles == 0 && !h.provisional
+				had = had || h.settles == 0
 				switch {
 				case answer == match.Yes && k.service != svc:
 					delete(n.holds, k)
@@ -290,6 +290,9 @@ func (n *naive) call(c *Call) {
 		}
 	case VerbStop, VerbBlock:
 		delete(n.person(s), hold.Admin)
+		if c.Verb == VerbStop && n.caps[s] == hold.CapBlock {
+			return // the stronger one stays
+		}
 		delete(n.until, s)
 		n.caps[s] = string(c.Verb)
 		if c.Verb == VerbStop {

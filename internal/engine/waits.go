@@ -33,6 +33,7 @@ type wait struct {
 	Gen      int64         `json:"gen"`
 	Deadline time.Duration `json:"deadline"` // monotonic; 0: none
 	Once     bool          `json:"once"`     // answer now, whatever it is
+	Met      bool          `json:"met"`      // it came; others of the call are still waited for
 	Holder   string        `json:"holder"`   // whose hold ends when the wait fails
 }
 
@@ -60,7 +61,10 @@ type verdict struct {
 func (c *Core) waits() {
 	for i := 0; i < len(c.Waits); {
 		w := c.Waits[i]
-		v := c.judgeWait(&w)
+		v := verdict{}
+		if !w.Met {
+			v = c.judgeWait(&w)
+		}
 		if !v.over {
 			i++
 			continue
@@ -70,13 +74,15 @@ func (c *Core) waits() {
 			i = 0 // the call's other waits went with it
 			continue
 		}
-		c.Waits = slices.Delete(c.Waits, i, i+1)
-		if !slices.ContainsFunc(c.Waits, func(o wait) bool { return o.ID == w.ID }) {
-			c.answer(w.ID, c.done(&w))
+		c.Waits[i].Met = true
+		if slices.ContainsFunc(c.Waits, func(o wait) bool { return o.ID == w.ID && !o.Met }) {
+			i++
+			continue
 		}
-		if c.Units[w.Service] != nil {
-			c.replan = true // an instance may be forgotten now
-		}
+		c.Waits = slices.DeleteFunc(c.Waits, func(o wait) bool { return o.ID == w.ID })
+		c.answer(w.ID, c.done(&w))
+		c.replan = true // an instance may be forgotten now
+		i = 0
 	}
 }
 
@@ -237,7 +243,7 @@ func (c *Core) monitors() {
 		m := &c.Monitors[i]
 		for _, name := range c.names() {
 			u := c.Units[name]
-			if u.Changes == m.Seen[name] || !wanted(m.Patterns, name) {
+			if u.Changes == m.Seen[name] || !matchesAny(m.Patterns, name) {
 				continue
 			}
 			m.Seen[name] = u.Changes
@@ -248,8 +254,8 @@ func (c *Core) monitors() {
 	}
 }
 
-// wanted tells whether a name matches one of the patterns; all match none.
-func wanted(patterns []string, name string) bool {
+// matchesAny tells whether a name matches one of the patterns; all match none.
+func matchesAny(patterns []string, name string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
 		ok, err := path.Match(p, name)
 		return ok && err == nil || p == name

@@ -54,15 +54,23 @@ func (c *Core) answerWhy(call *Call) {
 // peek returns a unit to look at. An instance that nothing refers to is made as
 // it would be, and forgotten at the end of the Step.
 func (c *Core) peek(name string) *Unit {
-	u := c.Units[name]
-	if u == nil {
-		u = c.unit(name)
+	u := c.unit(name)
+	c.look()
+	return u
+}
+
+// look brings what is derived up to date, so that a question in the middle of a
+// Step is answered by what was said before it.
+func (c *Core) look() {
+	if c.relink {
 		c.link()
-		c.want()
-		c.judge()
 		c.replan = true
 	}
-	return u
+	if c.replan {
+		c.gates()
+		c.want()
+		c.judge()
+	}
 }
 
 // chain adds, for each hold of a service, what made it: event, object, rule, hold.

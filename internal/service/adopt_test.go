@@ -19,7 +19,7 @@ func TestAdopt(t *testing.T) {
 | rest | live main | up
 notify | rest | live main | starting +1m0s
 pre | rest | live pre | pre +10s
-| rest | left | sweeping none lost +10s sweep:1
+| rest | left | rest fresh KILL:1
 
 pre | pre in-flight | | sweeping none lost +10s sweep:1
 pre | pre in-flight | live pre | pre +10s

@@ -256,7 +256,7 @@ func (m *Machine) Adopt(now time.Duration, d *Definition, live bool, left bool) 
 		if !left || d.Policy.KillMode == KillMain { // there, what is left was left on purpose
 			return nil
 		}
-		return m.ended(now, d, Lost)
+		return m.act(ActKill) // and stays at rest: how it got there counts
 	case Up:
 		if d.Exec.Type == Oneshot {
 			return nil // completed, and stays so
