@@ -5,13 +5,13 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/status"
 )
 
-// reply hands an answer to whoever asked, with what only the edges know: what
-// cannot be promised here, and the last lines of a log.
+// reply hands an answer to whoever asked.
 func (d *daemon) reply(r engine.Reply) {
 	if r.ID == shutdownCall {
 		if r.Error != "" {
@@ -20,20 +20,27 @@ func (d *daemon) reply(r engine.Reply) {
 		close(d.stopped)
 		return
 	}
-	if report, ok := r.Value.(status.Report); ok {
-		report.Degraded = append(report.Degraded, d.super.Degraded()...)
-		for i := range report.Services {
-			path := d.logPath(report.Services[i].Name)
-			if _, err := os.Stat(path); err == nil {
-				report.Services[i].Log = &path
-			}
-		}
-		if len(report.Services) == 1 && report.Services[0].Log != nil {
-			report.Services[0].LogTail = tail(*report.Services[0].Log)
-		}
-		r.Value = report
-	}
 	d.server.Deliver(r)
+}
+
+// finish adds to a report what cannot be promised here, and the last lines of a
+// log. It runs in the caller's own connection.
+func (d *daemon) finish(value any) any {
+	report, ok := value.(status.Report)
+	if !ok {
+		return value
+	}
+	report.Degraded = append(report.Degraded, d.super.Degraded()...)
+	for i := range report.Services {
+		path := d.logPath(report.Services[i].Name)
+		if _, err := os.Stat(path); err == nil {
+			report.Services[i].Log = &path
+		}
+	}
+	if len(report.Services) == 1 && report.Services[0].Log != nil {
+		report.Services[0].LogTail = tail(*report.Services[0].Log)
+	}
+	return report
 }
 
 // tailSize is how much of a log is looked at for its last lines.
@@ -42,7 +49,7 @@ const tailSize = 4096
 // tail returns the last lines of a file, ten at most.
 func tail(path string) []string {
 	out := []string{}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO put there must not hold up the caller
 	if err != nil {
 		return out
 	}

@@ -46,8 +46,9 @@ type daemon struct {
 	devices *uevent.Watcher
 	links   *linkwatch.Watcher
 
-	linkUp  chan int      // ifindexes
-	stopped chan struct{} // every service is down
+	reloading sync.Mutex
+	linkUp    chan int      // ifindexes
+	stopped   chan struct{} // every service is down
 }
 
 // serve is the daemon from lock to unlock.
@@ -67,6 +68,8 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	for _, n := range conf.Notes {
 		log.Info(n)
 	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	unlock, err := supervise.Lock(l.RunDir)
 	if err != nil {
 		return err
@@ -85,12 +88,14 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 		d.super.Close(true)
 		return fmt.Errorf("control: %w", err)
 	}
-	d.server = &control.Server{Post: d.post, Reload: d.reload, ServiceOf: d.super.ServiceOf, Version: ownVersion(), Group: group,
+	d.server = &control.Server{Post: d.post, Reload: d.reload, Finish: d.finish, ServiceOf: d.super.ServiceOf, Version: ownVersion(), Group: group,
 		Log: func(line string) { log.Info(line) }}
 	d.devices, d.links = uevent.New(uevent.Config{}), linkwatch.New(linkwatch.Config{Udev: conf.Settings.Udev, Log: func(line string) { log.Warn(line) }})
 	core := engine.New(engine.Options{Version: ownVersion(), BootID: bootID(), Env: baseEnv(), Sources: []string{"uevent", "link", "mount", "clock"}}, conf, clock())
-	if err := d.takeOver(core); err != nil {
-		log.Warn(err.Error())
+	if err := d.takeOver(core); err != nil { // what runs must not be started a second time
+		d.super.Close(true)
+		listener.Close()
+		return err
 	}
 	var running sync.WaitGroup
 	running.Go(func() { engine.Loop(ctx, core, d.inbox, clock, d.do) })
@@ -103,7 +108,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	for _, line := range d.super.Degraded() {
 		log.Warn(line)
 	}
-	leave := d.signals()
+	leave := d.heed(signals)
 	cancel()
 	running.Wait()
 	d.super.Close(leave)
@@ -130,11 +135,14 @@ func (d *daemon) takeOver(core *engine.Core) error {
 			live[l.Service] = engine.Live{Attempt: l.Attempt, Command: l.Command, Pid: l.Pid, Started: l.Started}
 		}
 	}
+	if err != nil {
+		return err
+	}
 	core.Restore(records, global, live)
 	for _, l := range lives {
 		d.super.Adopt(l, nil)
 	}
-	return err
+	return nil
 }
 
 // do carries one effect to the room whose business it is. It never blocks.
@@ -184,20 +192,18 @@ func (d *daemon) startSources(running *sync.WaitGroup) {
 	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // the lists are read: what they took is not needed again
 }
 
-// signals waits for the signal that ends the daemon, and tells whether the
+// heed waits for the signal that ends the daemon, and tells whether the
 // services are to be left to the next one.
-func (d *daemon) signals() (leave bool) {
-	ch := make(chan os.Signal, 4)
-	signal.Notify(ch, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+func (d *daemon) heed(signals <-chan os.Signal) (leave bool) {
 	stopping := false
 	for {
 		select {
 		case <-d.stopped:
 			return false
-		case s := <-ch:
+		case s := <-signals:
 			switch {
 			case s == syscall.SIGHUP:
-				go d.hangup()
+				go d.reloadOnSignal()
 			case s == syscall.SIGUSR1:
 				d.log.Info("leaves the services to the next daemon")
 				return true
@@ -213,7 +219,7 @@ func (d *daemon) signals() (leave bool) {
 	}
 }
 
-func (d *daemon) hangup() {
+func (d *daemon) reloadOnSignal() {
 	problems, err := d.reload(d.ctx)
 	for _, p := range problems {
 		d.log.Warn(p.String())
@@ -225,6 +231,8 @@ func (d *daemon) hangup() {
 
 // reload reads the files again; with any error in them, nothing changes.
 func (d *daemon) reload(context.Context) ([]toml.Problem, error) {
+	d.reloading.Lock() // what was read last is to be in force last
+	defer d.reloading.Unlock()
 	conf, problems := d.layout.Read(true)
 	if conf == nil {
 		return problems, errors.New("reload refused: the configuration has errors; the running one stays")

@@ -59,7 +59,7 @@ func (c *conn) call(ctx context.Context, m request, send func(response) bool) bo
 	if op.Access > c.caller.access {
 		return send(failed(engine.CodeDenied, fmt.Sprintf("%s may not %s: only %s may", c.caller.who(), op.Verb, op.Access)))
 	}
-	if op.Streams && !m.More {
+	if op.Streams && (!m.More || m.Oneway) {
 		return send(response{Error: serviceInterface + ".ExpectedMore"})
 	}
 	call, bad := op.read(m.Parameters)
@@ -122,6 +122,9 @@ func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, gone <-
 		}
 		if last == nil {
 			continue
+		}
+		if c.server.Finish != nil && last.Value != nil {
+			last.Value = c.server.Finish(last.Value)
 		}
 		sent := send(op.answer(*last))
 		return c.afterwards(ctx, *last) && sent

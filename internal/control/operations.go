@@ -94,7 +94,7 @@ var Operations = []Operation{
 	{engine.VerbSuspend, "Suspend", Write, NoNames, nil, false, false,
 		"done", []status.Done{}, "Orders everything down and keeps it down until Resume."},
 	{engine.VerbResume, "Resume", Write, NoNames, nil, false, false,
-		"done", []status.Done{}, "Ends StopAll and Suspend after a full resync."},
+		"done", []status.Done{}, "Ends StopAll and Suspend."},
 	{Reload, "Reload", Write, NoNames, nil, false, false,
 		"problems", []toml.Problem{}, "Reads the configuration again. One with errors changes nothing."},
 }

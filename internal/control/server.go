@@ -35,8 +35,12 @@ type Server struct {
 	Post func(engine.Input)
 
 	// Reload reads the configuration and puts it in force, or says why not. The
-	// problems may be mere warnings. Calls do not overlap.
+	// problems may be mere warnings.
 	Reload func(context.Context) ([]toml.Problem, error)
+
+	// Finish adds to an answer what only the edges know. It may read files: only
+	// the caller waits. May be nil.
+	Finish func(any) any
 
 	// ServiceOf tells which service's attempt a process belongs to. May be nil.
 	ServiceOf func(pid int) (service string, attempt int64, ok bool)
@@ -47,12 +51,11 @@ type Server struct {
 
 	patience patience // zero: the default
 
-	mu       sync.Mutex
-	lastID   int64
-	waiting  map[int64]*mailbox
-	conns    map[*conn]bool
-	readers  int
-	reloadMu sync.Mutex
+	mu      sync.Mutex
+	lastID  int64
+	waiting map[int64]*mailbox
+	conns   map[*conn]bool
+	readers int
 }
 
 var errBusy = errors.New("too many connections: close some, or try again in a moment")
@@ -174,8 +177,6 @@ func (s *Server) forget(id int64) {
 }
 
 func (s *Server) reload(ctx context.Context) engine.Reply {
-	s.reloadMu.Lock()
-	defer s.reloadMu.Unlock()
 	if s.Reload == nil {
 		return engine.Reply{Code: engine.CodeDaemon, Error: "this daemon cannot reload"}
 	}

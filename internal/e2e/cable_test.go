@@ -205,7 +205,6 @@ func TestFlappingCableIsDampedVisiblyAndRecovers(t *testing.T) {
 
 // What only waits for a time to pass is waiting, and says for what.
 func TestDampedAndSettlingServicesAreWaiting(t *testing.T) {
-	notMended(t, "they are shown as down, waiting for nothing")
 	live(t, func(m *machine) {
 		m.rules(strings.Replace(cableRule, "linger", "settle = \"1m\"\nlinger", 1))
 		m.service("net@", `exec_start = ["sleep", "1000"]`)

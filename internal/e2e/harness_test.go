@@ -356,15 +356,6 @@ func descendants(pid int) (all []int) {
 	return all
 }
 
-// notMended skips a test that shows a defect which is known and still there;
-// HOTSVC_E2E_ALL=1 runs it all the same.
-func notMended(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("HOTSVC_E2E_ALL") == "" {
-		t.Skip("not mended yet: " + what)
-	}
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

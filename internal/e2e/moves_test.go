@@ -109,7 +109,6 @@ func TestLinkThatVisitsAnotherNamespaceIsGoneMeanwhile(t *testing.T) {
 // start adds a hold only where nothing else holds: a stopped service that a
 // running one needs is held.
 func TestStartOfANeededServiceAddsNoHold(t *testing.T) {
-	notMended(t, "start asks for holds while the stop that it ends still caps those who need it")
 	live(t, func(m *machine) {
 		m.service("base", `exec_start = ["sleep", "1000"]`)
 		m.service("top", "exec_start = [\"sleep\", \"1000\"]\nneeds = [\"base\"]")

@@ -119,7 +119,6 @@ func TestWhyTellsThatAnAdministratorsDownStands(t *testing.T) {
 
 // It was up when it was first seen: that is as good as set up by us.
 func TestAdministratorsDownStandsOnALinkThatWasUpBefore(t *testing.T) {
-	notMended(t, "a link that was up when it was first seen does not count as set up")
 	live(t, func(m *machine) {
 		m.rules(upRule)
 		m.service("net@", `exec_start = ["sleep", "1000"]`)

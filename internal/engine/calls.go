@@ -90,7 +90,7 @@ func (c *Core) verbs(call *Call) {
 	took := map[string]bool{} // services on which this call made a hold, which ends if the call fails
 	for _, name := range call.Services {
 		u := c.unit(name)
-		before := u.claims(call.holder())
+		before := u.required(call.holder())
 		if why := c.apply(call, u); why != "" {
 			c.refuse(call.ID, CodeNo, why)
 			for _, name := range call.Services {
@@ -100,7 +100,7 @@ func (c *Core) verbs(call *Call) {
 			}
 			return
 		}
-		if u.claims(call.holder()) > before {
+		if u.required(call.holder()) > before {
 			took[name] = true
 		}
 	}
@@ -359,8 +359,8 @@ func (u *Unit) heldBy(holder string) *hold.Hold {
 	return nil
 }
 
-// claims is how often a holder has required the service.
-func (u *Unit) claims(holder string) int {
+// required is how often a holder has required the service.
+func (u *Unit) required(holder string) int {
 	if h := u.heldBy(holder); h != nil {
 		return h.Count
 	}

@@ -204,7 +204,7 @@ func (c *Core) unwanted(u *Unit) obstacle {
 		}
 	}
 	for _, t := range u.needs {
-		if t.cap < hold.Up {
+		if t.ceiling < hold.Up {
 			o := c.unwanted(t)
 			at := t
 			if o.at != nil {

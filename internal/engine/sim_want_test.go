@@ -144,7 +144,7 @@ func (n *naive) compare(w *world) {
 	for s, u := range w.core.Units {
 		level := n.want(s, w.core, nil)
 		if u.want != level {
-			w.bad("want of %s is %v (cap %v, holds %+v), and naively %v (cap %v, persons %v, inner %v)", s, u.want, u.cap, u.Holds,
+			w.bad("want of %s is %v (cap %v, holds %+v), and naively %v (cap %v, persons %v, inner %v)", s, u.want, u.ceiling, u.Holds,
 				level, n.cap(s), n.persons[s], n.inner[s])
 		}
 		n.last[s] = level

@@ -57,7 +57,7 @@ type Unit struct {
 	inner     []*Unit // services that this one holds from inside
 	neededBy  []*Unit
 	afterBy   []*Unit // that start after it, or hold it from inside: they stop before it
-	cap       hold.Level
+	ceiling   hold.Level
 	want      hold.Level
 	newest    int64
 	must      bool // has to rest

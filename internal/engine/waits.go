@@ -176,7 +176,7 @@ func (c *Core) hopeless(w *wait, u *Unit) string {
 	if w.Verb == VerbWait {
 		return "" // waits for what may yet happen
 	}
-	if o := c.unwanted(u); u.cap == hold.Down && o.kind == "blocked" {
+	if o := c.unwanted(u); u.ceiling == hold.Down && o.kind == "blocked" {
 		if c.Suspended != "" {
 			o.what += ": `hsctl resume` ends that"
 		}

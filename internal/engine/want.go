@@ -9,18 +9,18 @@ import (
 // the newest hold that reaches it. It reads facts only: holds, caps, gates and
 // what is known; never a machine's state.
 func (c *Core) want() {
-	ceiling := hold.Up
+	all := hold.Up
 	if c.Suspended != "" || c.Shutdown {
-		ceiling = hold.Down
+		all = hold.Down
 	}
 	ignorant := c.ignorant()
 	for _, u := range c.order { // what is needed comes first
-		u.cap = min(ceiling, u.Cap.Level(), u.gateLevel())
+		u.ceiling = min(all, u.Cap.Level(), u.gateLevel())
 		if u.def == nil || u.def.Masked {
-			u.cap = hold.Down
+			u.ceiling = hold.Down
 		}
 		for _, t := range u.needs {
-			u.cap = min(u.cap, t.cap)
+			u.ceiling = min(u.ceiling, t.ceiling)
 		}
 		u.want, u.newest = hold.Down, u.Pardon
 		for i := range u.Holds {
@@ -40,8 +40,8 @@ func (c *Core) want() {
 		again = false
 		for i := len(c.order) - 1; i >= 0; i-- { // those that need first
 			u := c.order[i]
-			u.want = min(u.want, u.cap)
-			if ignorant && u.unclaimed && u.want == hold.Down && u.cap > hold.Down {
+			u.want = min(u.want, u.ceiling)
+			if ignorant && u.unclaimed && u.want == hold.Down && u.ceiling > hold.Down {
 				u.want = hold.Keep // what was not told yet may want it
 			}
 			for _, t := range u.needs {
@@ -60,7 +60,7 @@ func (c *Core) want() {
 // wantedBy raises what a unit is wanted to what one that holds it is, and tells
 // whether that was news.
 func (u *Unit) wantedBy(by *Unit, number int64) bool {
-	w := min(by.want, u.cap)
+	w := min(by.want, u.ceiling)
 	rose := w > u.want
 	u.want = max(u.want, w)
 	if w == hold.Up && number > u.newest {

@@ -67,6 +67,7 @@ type Loaded struct {
 	Records map[string][]byte // by service
 	Global  []byte
 	Live    []Live
+	Damaged []string // what was there and could not be read, a line each
 }
 
 // Live is an attempt of which something still runs.

@@ -210,7 +210,7 @@ func (k *linux) Save(name string, record []byte) error {
 func (k *linux) Load() (Loaded, error) {
 	var l Loaded
 	var err error
-	if l.Records, err = records(filepath.Join(k.runDir, "svc")); err != nil {
+	if l.Records, l.Damaged, err = records(filepath.Join(k.runDir, "svc")); err != nil {
 		return l, err
 	}
 	if l.Global, err = os.ReadFile(filepath.Join(k.runDir, "global")); err != nil && !errors.Is(err, os.ErrNotExist) {

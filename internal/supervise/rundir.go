@@ -115,12 +115,12 @@ func replace(path string, text []byte) error {
 }
 
 // records reads every record in a directory, by service.
-func records(dir string) (map[string][]byte, error) {
+func records(dir string) (all map[string][]byte, damaged []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	all := make(map[string][]byte)
+	all = make(map[string][]byte)
 	for _, e := range entries {
 		name, ok := service.FromFileName(e.Name())
 		if !ok || strings.HasPrefix(e.Name(), ".") {
@@ -129,9 +129,10 @@ func records(dir string) (map[string][]byte, error) {
 		}
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil {
-			return nil, err
+			damaged = append(damaged, fmt.Sprintf("the record of %s cannot be read: %v", name, err))
+			continue // costs what was in it, and nothing else
 		}
 		all[name] = text
 	}
-	return all, nil
+	return all, damaged, nil
 }

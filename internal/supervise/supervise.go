@@ -178,6 +178,9 @@ func (s *Supervisor) Load() (records map[string][]byte, global []byte, live []Li
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("supervise: %w", err)
 	}
+	for _, line := range l.Damaged {
+		s.cfg.Log.Warn(line)
+	}
 	return l.Records, l.Global, l.Live, nil
 }
 
