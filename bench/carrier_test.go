@@ -124,7 +124,10 @@ damping = false
 		ours, theirs = append(ours, a), append(theirs, b)
 	}
 	// The first rounds load programs and make directories.
-	return []row{beside("carrier to first instruction", ours[2:], theirs[2:], "ms", 1.5)}, nil
+	return []row{
+		beside("carrier to first instruction", ours[2:], theirs[2:], "ms", 1.5),
+		{what: "  the first after the start", ours: digits(ours[0]) + " ms", reference: digits(theirs[0]) + " ms"},
+	}, nil
 }
 
 // plugOnce leaves all as it was before.

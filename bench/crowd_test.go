@@ -47,7 +47,7 @@ func crowd() ([]row, error) {
 			return nil, fmt.Errorf("hotsvc: %w: %s", err, d.lastWords())
 		}
 		ours = append(ours, float64(last-began)/1e6)
-		time.Sleep(3 * time.Second)
+		time.Sleep(5 * time.Second) // what follows a burst is over
 		each = append(each, (d.pss()-before)/crowdSize)
 		if err := c.pull(); err != nil {
 			return nil, err

@@ -52,7 +52,8 @@ func idle() ([]row, error) {
 	}
 	return []row{
 		within(what+", 10 services: PSS", pss, "MB", 6),
-		told("  of which private and dirty", digits(d.number("smaps_rollup", "Private_Dirty:")/1024)+" MB"),
+		told("  of which its own, of which the program's file", fmt.Sprintf("%s, %s MB",
+			digits(d.number("smaps_rollup", "Pss_Anon:")/1024), digits(d.number("smaps_rollup", "Pss_File:")/1024))),
 		told("  threads, file descriptors", fmt.Sprintf("%g, %d", d.threads(), d.fds())),
 		told("  bin/hotsvc, bin/hsctl", fmt.Sprintf("%s, %s MB", size("bin/hotsvc"), size("bin/hsctl"))),
 	}, nil
