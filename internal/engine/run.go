@@ -36,8 +36,12 @@ func Loop(ctx context.Context, c *Core, inbox Inbox, clock func() Now, do func(E
 		}
 		now := clock()
 		effects, wake := c.Step(now, batch)
-		for _, e := range effects {
-			do(e)
+		for _, told := range []bool{false, true} { // what is ordered begins first, then it is told
+			for _, e := range effects {
+				if told == (e.Kind == EffectLog) {
+					do(e)
+				}
+			}
 		}
 		timer.Stop()
 		if wake > 0 {
