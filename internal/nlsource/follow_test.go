@@ -213,3 +213,44 @@ func TestAskFromManySidesIsNeverLost(t *testing.T) {
 		}
 	})
 }
+
+// eager is a table that joins a group when it lists, and is due when it says so.
+type eager struct {
+	empty
+	follow *Follower
+	joined chan error
+	due    atomic.Bool
+	ticks  atomic.Int64
+}
+
+func (e *eager) List(bool) error {
+	e.joined <- e.follow.Join(40) // RTNLGRP_… has more than the 32 of a bit mask
+	return nil
+}
+func (e *eager) Due() time.Time {
+	if e.due.Load() {
+		return time.Unix(1, 0)
+	}
+	return time.Time{}
+}
+func (e *eager) Tick() { e.due.Store(false); e.ticks.Add(1) }
+
+func TestJoinAndWake(t *testing.T) {
+	e := &eager{joined: make(chan error, 1)}
+	f := &Follower{Name: "test", Family: unix.NETLINK_GENERIC, Groups: 1 << 15, Table: e}
+	e.follow = f
+	if f.Join(40) == nil {
+		t.Error("joined without a socket")
+	}
+	f.Wake() // nobody sleeps yet
+	l := start(t, f)
+	if err := <-e.joined; err != nil && !errors.Is(err, unix.EINVAL) { // few families: no such group here
+		t.Error(err)
+	}
+	livetest.Until(t, "synced", func() bool { return strings.Contains(l.String(), "synced") })
+	for n := range int64(20) {
+		e.due.Store(true)
+		f.Wake()
+		livetest.Until(t, "a tick", func() bool { return e.ticks.Load() == n+1 })
+	}
+}
