@@ -195,7 +195,7 @@ func (p *player) run(script string, limit time.Duration) error {
 // daemon starts hotsvc and what records its transitions, and waits until it
 // knows the hardware.
 func (p *player) daemon() error {
-	if err := p.run("setsid hotsvc >>/run/hotsvc.log 2>&1 </dev/null &\nwithin 10 [ -S /run/hotsvc/control ]\n"+
+	if err := p.run("setsid hotsvc >>/run/hotsvc.log 2>&1 </dev/null &\nwithin 10 answers\n"+
 		"setsid hsctl --json monitor >>/run/monitor.log 2>&1 </dev/null &", 30*time.Second); err != nil {
 		return err
 	}
