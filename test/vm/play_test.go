@@ -308,7 +308,8 @@ func (p *player) order(want []string) error {
 }
 
 // state is what is to be the same whichever way it was reached: services and
-// their holders, links with their state and addresses.
+// their holders, links with their state and networks. (A radio of hwsim's has
+// another MAC each time, and so another address in its network.)
 func (p *player) state() (string, error) {
 	r, err := p.report()
 	if err != nil {
@@ -325,6 +326,6 @@ func (p *player) state() (string, error) {
 		}
 		fmt.Fprintf(&b, "%s %s %v\n", s.Name, s.State, holds)
 	}
-	out, err := p.shell(`for l in /sys/class/net/*; do echo "${l##*/} $(cat $l/operstate) $(ip -4 addr show dev ${l##*/} | awk '$1 == "inet" { print $2 }')"; done`, 10*time.Second)
+	out, err := p.shell(`for l in /sys/class/net/*; do echo "${l##*/} $(cat $l/operstate) $(ip -4 addr show dev ${l##*/} | awk '$1 == "inet" { sub(/[0-9]*\//, "*/", $2); print $2 }')"; done`, 10*time.Second)
 	return b.String() + out, err
 }
