@@ -86,6 +86,41 @@ func decodeRadio(attrs []byte) (index int, r radio, ok bool) {
 	return index, r, ok && index >= 0
 }
 
+// decodeBSS reads the attributes of an NL80211_CMD_NEW_SCAN_RESULTS: one access
+// point, and whether we are associated with it (enum nl80211_bss). A network that
+// hides its name has it in its answers alone, not in its beacons.
+func decodeBSS(attrs []byte) (ssid string, associated, ok bool) {
+	inner := true
+	ok = attributes(attrs, func(kind uint16, v []byte) {
+		if kind != unix.NL80211_ATTR_BSS {
+			return
+		}
+		inner = attributes(v, func(kind uint16, v []byte) {
+			switch {
+			case kind == unix.NL80211_BSS_STATUS && len(v) >= 4:
+				associated = binary.NativeEndian.Uint32(v) == unix.NL80211_BSS_STATUS_ASSOCIATED
+			case kind == unix.NL80211_BSS_INFORMATION_ELEMENTS, kind == unix.NL80211_BSS_BEACON_IES && ssid == "":
+				ssid = ssidText(element(v, elementSSID))
+			}
+		})
+	})
+	return ssid, associated, ok && inner
+}
+
+// elementSSID is the id of the SSID element (IEEE 802.11, 9.4.2.2).
+const elementSSID = 0
+
+// element finds an information element: id, length, value (IEEE 802.11, 9.4.2.1).
+func element(b []byte, id byte) []byte {
+	for len(b) >= 2 && len(b) >= 2+int(b[1]) {
+		if b[0] == id {
+			return b[2 : 2+int(b[1])]
+		}
+		b = b[2+int(b[1]):]
+	}
+	return nil
+}
+
 func iftypeName(n uint32) string {
 	if n < uint32(len(iftypes)) {
 		return iftypes[n]

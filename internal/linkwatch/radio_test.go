@@ -28,6 +28,45 @@ func wdev(index int, iftype uint32, ssid string) []byte {
 	return slices.Concat(attrs...)
 }
 
+// bss is an access point as nl80211_send_bss puts it: its name as answers to
+// probes have it, and as beacons do. A negative status is none.
+func bss(ssid, beacon string, status int) []byte {
+	elements := func(ssid string) []byte {
+		return slices.Concat([]byte{0, byte(len(ssid))}, []byte(ssid), []byte{1, 4, 0x82, 0x84, 0x8b, 0x96, 3, 1, 1})
+	}
+	in := slices.Concat(attr(unix.NL80211_BSS_BSSID, 2, 0, 0, 0, 0, 0), attr(unix.NL80211_BSS_FREQUENCY, u32(2412)...),
+		attr(unix.NL80211_BSS_BEACON_IES, elements(beacon)...), attr(unix.NL80211_BSS_INFORMATION_ELEMENTS, elements(ssid)...))
+	if status >= 0 {
+		in = append(in, attr(unix.NL80211_BSS_STATUS, u32(uint32(status))...)...)
+	}
+	return slices.Concat(attr(unix.NL80211_ATTR_GENERATION, u32(5)...), attr(unix.NL80211_ATTR_IFINDEX, u32(4)...), attr(unix.NL80211_ATTR_BSS, in...))
+}
+
+func TestDecodeBSS(t *testing.T) {
+	whole := bss("office", "office", unix.NL80211_BSS_STATUS_ASSOCIATED)
+	for what, c := range map[string]struct {
+		attrs []byte
+		ssid  string
+		ours  bool
+		ok    bool
+	}{
+		"ours":          {whole, "office", true, true},
+		"another":       {bss("hall", "hall", -1), "hall", false, true},
+		"authenticated": {bss("hall", "hall", unix.NL80211_BSS_STATUS_AUTHENTICATED), "hall", false, true},
+		"hidden":        {bss("office", "\x00\x00\x00\x00\x00\x00", unix.NL80211_BSS_STATUS_ASSOCIATED), "office", true, true},
+		"hidden well":   {bss("", "", unix.NL80211_BSS_STATUS_ASSOCIATED), "", true, true},
+		"no elements":   {attr(unix.NL80211_ATTR_BSS, attr(unix.NL80211_BSS_INFORMATION_ELEMENTS)...), "", false, true},
+		"short element": {attr(unix.NL80211_ATTR_BSS, attr(unix.NL80211_BSS_INFORMATION_ELEMENTS, 0, 9, 'x')...), "", false, true},
+		"nothing":       {nil, "", false, true},
+		"cut off":       {whole[:len(whole)-1], "", false, false},
+		"cut inside":    {attr(unix.NL80211_ATTR_BSS, 9, 0, 9, 0), "", false, false},
+	} {
+		if ssid, ours, ok := decodeBSS(c.attrs); ssid != c.ssid || ours != c.ours || ok != c.ok {
+			t.Errorf("%s: %q %v %v, want %q %v %v", what, ssid, ours, ok, c.ssid, c.ours, c.ok)
+		}
+	}
+}
+
 func generic(kind uint16, command uint8, attrs ...[]byte) []byte {
 	return datagram(kind, append([]byte{command, 1, 0, 0}, slices.Concat(attrs...)...))
 }
@@ -86,10 +125,14 @@ func TestSSIDText(t *testing.T) {
 func FuzzRadio(f *testing.F) {
 	f.Add(wdev(4, unix.NL80211_IFTYPE_STATION, "office"))
 	f.Add(generic(unix.GENL_ID_CTRL, unix.CTRL_CMD_NEWFAMILY, attr(unix.CTRL_ATTR_FAMILY_NAME, []byte("nl80211\x00")...)))
+	f.Add(bss("office", "", 1))
 	f.Add(generic(28, unix.NL80211_CMD_CONNECT, wdev(4, 2, "")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, r, _ := decodeRadio(b); !utf8.ValidString(r.ssid) || strings.ContainsFunc(r.ssid, func(c rune) bool { return c < ' ' }) {
 			t.Errorf("ssid %q", r.ssid)
+		}
+		if ssid, _, _ := decodeBSS(b); !utf8.ValidString(ssid) {
+			t.Errorf("ssid %q", ssid)
 		}
 		d := newDesk()
 		d.ask(4)

@@ -196,28 +196,54 @@ func (w *wifi) answer(q question) {
 
 // ask is NL80211_CMD_GET_INTERFACE. The kernel answers when nothing else is
 // under way with that radio (wiphy_lock): never with half of an association.
+//
+// Some kernels do not tell a client's network there where the program that
+// associates is its own station management, as wpa_supplicant is with mac80211:
+// Debian's 6.1 does not, up to 6.1.192. Their list of access points has it.
 func (w *wifi) ask(index int) (r radio, err error) {
+	replies, err := w.request(unix.NL80211_CMD_GET_INTERFACE, index, netlink.Request)
+	if err != nil {
+		return r, fmt.Errorf("get interface %d: %w", index, err)
+	}
+	for _, m := range replies {
+		got, r, ok := decodeRadio(m.Data)
+		if !ok || got != index || m.Header.Command != unix.NL80211_CMD_NEW_INTERFACE {
+			continue
+		}
+		if r.client() && r.ssid == "" {
+			r.ssid = w.network(index)
+		}
+		return r, nil
+	}
+	return r, errFormat
+}
+
+// network is NL80211_CMD_GET_SCAN, which asks the driver nothing: the SSID of
+// the access point with which a client is associated.
+func (w *wifi) network(index int) string {
+	replies, err := w.request(unix.NL80211_CMD_GET_SCAN, index, netlink.Request|netlink.Dump)
+	if err != nil {
+		w.hangUp()
+		return ""
+	}
+	for _, m := range replies {
+		if ssid, associated, ok := decodeBSS(m.Data); ok && associated && m.Header.Command == unix.NL80211_CMD_NEW_SCAN_RESULTS {
+			return ssid
+		}
+	}
+	return ""
+}
+
+func (w *wifi) request(command uint8, index int, flags netlink.HeaderFlags) ([]genetlink.Message, error) {
 	if err := w.call(); err != nil {
-		return r, err
+		return nil, err
 	}
 	data := make([]byte, 8)
 	binary.NativeEndian.PutUint16(data, 8)
 	binary.NativeEndian.PutUint16(data[2:], unix.NL80211_ATTR_IFINDEX)
 	binary.NativeEndian.PutUint32(data[4:], uint32(index))
 	_ = w.conn.SetReadDeadline(time.Now().Add(wifiTimeout))
-	replies, err := w.conn.Execute(genetlink.Message{
-		Header: genetlink.Header{Command: unix.NL80211_CMD_GET_INTERFACE, Version: 1},
-		Data:   data,
-	}, w.family, netlink.Request)
-	if err != nil {
-		return r, fmt.Errorf("get interface %d: %w", index, err)
-	}
-	for _, m := range replies {
-		if got, r, ok := decodeRadio(m.Data); ok && got == index && m.Header.Command == unix.NL80211_CMD_NEW_INTERFACE {
-			return r, nil
-		}
-	}
-	return r, errFormat
+	return w.conn.Execute(genetlink.Message{Header: genetlink.Header{Command: command, Version: 1}, Data: data}, w.family, flags)
 }
 
 // Due is when there is something to answer.

@@ -24,7 +24,8 @@ type cfg80211 struct {
 	loaded bool
 	iftype uint32
 	ssid   string
-	errno  int // what GET_INTERFACE answers, if not 0
+	old    bool // the network is in the list of access points alone
+	errno  int  // what GET_INTERFACE answers, if not 0
 	asked  int
 	dialed int
 }
@@ -54,7 +55,17 @@ func (k *cfg80211) reply(m genetlink.Message, n netlink.Message) ([]genetlink.Me
 			return nil, genltest.Error(k.errno)
 		}
 		index, _, _ := decodeRadio(m.Data)
-		return []genetlink.Message{{Header: genetlink.Header{Command: unix.NL80211_CMD_NEW_INTERFACE}, Data: wdev(index, k.iftype, k.ssid)}}, nil
+		ssid := k.ssid
+		if k.old {
+			ssid = ""
+		}
+		return []genetlink.Message{{Header: genetlink.Header{Command: unix.NL80211_CMD_NEW_INTERFACE}, Data: wdev(index, k.iftype, ssid)}}, nil
+	case n.Header.Type == family && m.Header.Command == unix.NL80211_CMD_GET_SCAN && n.Header.Flags&netlink.Dump == netlink.Dump:
+		out := []genetlink.Message{{Header: genetlink.Header{Command: unix.NL80211_CMD_NEW_SCAN_RESULTS}, Data: bss("neighbour", "neighbour", -1)}}
+		if k.old && k.ssid != "" {
+			out = append(out, genetlink.Message{Header: out[0].Header, Data: bss(k.ssid, "", unix.NL80211_BSS_STATUS_ASSOCIATED)})
+		}
+		return out, nil
 	}
 	return nil, fmt.Errorf("nobody asks %+v %+v", n, m)
 }
@@ -290,6 +301,29 @@ func TestTheDriverComesWithTheDongle(t *testing.T) {
 	x.expect("a radio that nl80211 does not know", "carrier running")
 }
 
+// The captured life once more where the kernel names the network only in its list
+// of access points.
+func TestTheNetworkIsFoundInTheList(t *testing.T) {
+	k := &cfg80211{loaded: true, iftype: unix.NL80211_IFTYPE_STATION, old: true}
+	x := newTwo(t, k)
+	x.link(0x1003, 2, 0, 1)
+	x.tell(false)
+	x.answer()
+	x.tell(false)
+	x.expect("up", "station")
+	k.ssid = "office"
+	x.link(0x11003, 5, 1, 1)
+	x.tell(false)
+	x.answer()
+	x.tell(false)
+	x.expect("associated", "station carrier associated office")
+	k.ssid = ""
+	x.event(unix.NL80211_CMD_DISCONNECT)
+	x.answer()
+	x.tell(false)
+	x.expect("the access point died", "station carrier")
+}
+
 // A list makes up for what an overflow took, and what was told stays told until
 // it is renewed.
 func TestWifiListsAfterALoss(t *testing.T) {
@@ -358,8 +392,8 @@ func TestADriverThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// 6.1.0 to 6.1.15 do not tell the network of a supplicant that associates by
-// itself; some drivers set the carrier before cfg80211 knows the network.
+// Some drivers set the carrier before cfg80211 knows the network; and there may
+// be one whose name nobody tells.
 func TestACarrierWithoutANetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &cfg80211{loaded: true, iftype: unix.NL80211_IFTYPE_STATION}

@@ -159,7 +159,7 @@ func TestWifiWalk(t *testing.T) {
 	}
 	for seed := range uint64(walks) {
 		synctest.Test(t, func(t *testing.T) {
-			k := &cfg80211{loaded: true, iftype: unix.NL80211_IFTYPE_STATION}
+			k := &cfg80211{loaded: true, iftype: unix.NL80211_IFTYPE_STATION, old: seed%2 == 1}
 			w := &world{two: newTwo(t, k), r: rand.New(rand.NewPCG(seed, 7)), since: map[uint32]int{}}
 			w.say()
 			for i := range 200 {

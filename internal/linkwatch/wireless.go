@@ -36,9 +36,8 @@ type air struct {
 // unanswered tells whether the answer that the link needs is not there yet.
 //
 // A client with a carrier and without a network's name is between the two: some
-// drivers set the carrier just before cfg80211 knows of it. Or the kernel never
-// tells the name: 6.0, and 6.1 before 6.1.16, where the program associates by
-// itself ("wifi: cfg80211: Set SSID if it is not already set").
+// drivers set the carrier just before cfg80211 knows of it. Or nobody ever tells
+// the name.
 func (a *air) unanswered(carrier bool) bool {
 	switch {
 	case a.answered == 0:
@@ -90,7 +89,7 @@ func (t *table) hear() {
 			a.named = true
 		}
 		cause := l.cause
-		if said.cause != "" {
+		if said.cause != "" && l.whole { // what made a new link known is its own message
 			cause = said.cause
 		}
 		t.touch(index, cause)
