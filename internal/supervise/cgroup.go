@@ -165,6 +165,10 @@ func (c *cgroups) make(t Tree) error {
 // prune removes what is empty by now of a service's cgroups: those that were
 // left behind while something lived in them. The kernel refuses the others.
 func (c *cgroups) prune(parent string) {
+	var st unix.Stat_t
+	if unix.Stat(parent, &st) == nil && st.Nlink == 2 {
+		return // there is no directory in it
+	}
 	entries, _ := os.ReadDir(parent)
 	for _, e := range entries {
 		if e.IsDir() {

@@ -153,7 +153,7 @@ func (k *linux) MakeTree(t Tree, c service.Command) error {
 	if err := os.Mkdir(filepath.Dir(k.note(t)), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return os.WriteFile(k.note(t), []byte(c.String()+"\n"), 0o600)
+	return writeFile(k.note(t), []byte(c.String()+"\n"))
 }
 
 // Note writes in place: without cgroups the file is the mark too, and its inode
