@@ -21,6 +21,14 @@ type player struct {
 	pids   map[string]int
 	saved  map[string]string
 	nested bool
+	table  []row // of all steps that were repeated
+}
+
+// row is how long a repeated step took.
+type row struct {
+	step                string
+	times               int
+	middle, least, most float64
 }
 
 func (s scenario) play(dir string) error {
@@ -77,7 +85,9 @@ func (p *player) repeat(l line) (line, error) {
 	for _, b := range l.body {
 		if all := p.took[b.rest]; b.verb == "step" && len(all) > 0 {
 			slices.Sort(all)
-			fmt.Printf("  %6.2f s  %s (%d times, from %.2f to %.2f s)\n", all[len(all)/2], b.rest, len(all), all[0], all[len(all)-1])
+			r := row{b.rest, len(all), all[len(all)/2], all[0], all[len(all)-1]}
+			p.table = append(p.table, r)
+			fmt.Printf("  %6.2f s  %s (%d times, from %.2f to %.2f s)\n", r.middle, r.step, r.times, r.least, r.most)
 		}
 	}
 	return line{}, nil
@@ -196,7 +206,7 @@ func (p *player) run(script string, limit time.Duration) error {
 // knows the hardware.
 func (p *player) daemon() error {
 	if err := p.run("setsid hotsvc >>/run/hotsvc.log 2>&1 </dev/null &\nwithin 10 answers\n"+
-		"setsid hsctl --json monitor >>/run/monitor.log 2>&1 </dev/null &", 30*time.Second); err != nil {
+		"setsid hsctl --json monitor >>/run/monitor.log 2>/dev/null </dev/null &", 30*time.Second); err != nil {
 		return err
 	}
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {

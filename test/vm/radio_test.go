@@ -3,6 +3,7 @@ package vm_test
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
@@ -42,6 +43,11 @@ func radio(verb, name string) error {
 	data, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: radioName, Data: append([]byte(name), 0)}})
 	if err != nil {
 		return err
+	}
+	// For the transcript.
+	if log, err := os.OpenFile("/run/radio.log", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+		fmt.Fprintln(log, time.Now().UTC().Format(time.RFC3339Nano), verb)
+		log.Close()
 	}
 	// NEW_RADIO acknowledges with the radio's number in the place of an error,
 	// so it is only sent.

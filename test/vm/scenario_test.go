@@ -27,7 +27,7 @@ import (
 //	reason SVC TEXT     hsctl --json why says TEXT somewhere
 //	order A B…          these transitions SVC:STATE came since the step began, in this order
 //	save NAME | equal NAME   the end state: services, links, addresses
-//	transcript          docs/wifi-transcript.md from what was seen
+//	transcript          writes what was seen and how long it took
 type scenario struct {
 	file, title string
 	machine     []string

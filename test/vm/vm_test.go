@@ -51,7 +51,7 @@ func TestVM(t *testing.T) {
 		glob = "*"
 	}
 	begin := time.Now()
-	fmt.Printf("kernel of %s, %s\n", os.Getenv("VM_RELEASE"), accel())
+	fmt.Printf("kernel %s, %s\n", os.Getenv("VM_VERSION"), accel())
 	passed, failed := 0, 0
 	for _, s := range scenarios(t, glob) {
 		start := time.Now()
