@@ -45,6 +45,11 @@ func (c *Core) report(r *object.Report) {
 				kinds = append(kinds, ch.Key.Kind)
 			}
 		}
+		for _, key := range r.Batch.Gone { // a hold that was remembered may be of an object that is not
+			if c.Objects.Get(key) == nil {
+				c.gone(key)
+			}
+		}
 		c.inherit(changes)
 		if r.Batch.Full {
 			for id := range c.Links { // of links that went while no daemon looked

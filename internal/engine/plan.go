@@ -247,8 +247,8 @@ func (c *Core) twin(u *Unit) *Unit {
 			}
 		}
 	}
-	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && o.want != hold.Up {
-		return o // one that is wanted was asked for beside this one
+	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && (o.must || o.want != hold.Up) {
+		return o // one that stays was asked for beside this one
 	}
 	return nil
 }
