@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +46,7 @@ type daemon struct {
 	links   *linkwatch.Watcher
 
 	reloading sync.Mutex
+	thrift    *thrift
 	linkUp    chan int      // ifindexes
 	stopped   chan struct{} // every service is down
 }
@@ -77,7 +77,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	defer unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, linkUp: make(chan int, 64), stopped: make(chan struct{})}
+	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{})}
 	d.super, err = supervise.New(supervise.Config{RunDir: l.RunDir, LogDir: l.LogDir, Post: d.post, Reply: d.reply, Log: log})
 	if err != nil {
 		return err
@@ -147,6 +147,7 @@ func (d *daemon) takeOver(core *engine.Core) error {
 
 // do carries one effect to the room whose business it is. It never blocks.
 func (d *daemon) do(e engine.Effect) {
+	d.thrift.spend()
 	switch e.Kind {
 	case engine.EffectLog:
 		d.log.Info(e.Text)
@@ -189,7 +190,6 @@ func (d *daemon) startSources(running *sync.WaitGroup) {
 			}
 		}
 	})
-	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // the lists are read: what they took is not needed again
 }
 
 // heed waits for the signal that ends the daemon, and tells whether the

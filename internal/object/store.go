@@ -9,7 +9,8 @@ import (
 
 // Store holds every object that exists now. Its zero value is empty and ready.
 type Store struct {
-	byKey map[Key]*Object
+	byKey  map[Key]*Object
+	sorted map[Kind][]*Object // what All answered since the last change of its kind
 }
 
 // Change is one difference that a batch made. Before is nil for what appeared
@@ -30,13 +31,26 @@ func (s *Store) Len() int { return len(s.byKey) }
 // All lists the objects of a kind in the order of their keys; of every kind
 // when kind is empty. The objects are the store's own: read only.
 func (s *Store) All(kind Kind) []*Object {
-	out := make([]*Object, 0, len(s.byKey))
+	if known, ok := s.sorted[kind]; ok {
+		return known
+	}
+	var out []*Object
+	if kind == "" {
+		out = make([]*Object, 0, len(s.byKey))
+	}
 	for k, o := range s.byKey {
 		if kind == "" || k.Kind == kind {
 			out = append(out, o)
 		}
 	}
 	slices.SortFunc(out, func(a, b *Object) int { return a.Life.Key.Compare(b.Life.Key) })
+	if kind != "" {
+		if s.sorted == nil {
+			s.sorted = make(map[Kind][]*Object)
+		}
+		out = slices.Clip(out)
+		s.sorted[kind] = out
+	}
 	return out
 }
 
@@ -58,7 +72,7 @@ func (s *Store) Apply(b Batch) []Change {
 		if before != nil && before.Life == o.Life && before.Words.Equal(o.Words) {
 			continue // told again, and nothing new: keep the first cause
 		}
-		s.byKey[key] = &o
+		s.set(key, &o)
 		changes = append(changes, Change{Key: key, Before: before, After: &o})
 	}
 	for _, k := range b.Gone {
@@ -78,12 +92,22 @@ func (s *Store) Apply(b Batch) []Change {
 	return changes
 }
 
+// set puts an object, or takes it away.
+func (s *Store) set(k Key, o *Object) {
+	delete(s.sorted, k.Kind)
+	if o == nil {
+		delete(s.byKey, k)
+	} else {
+		s.byKey[k] = o
+	}
+}
+
 func (s *Store) remove(k Key, changes []Change) []Change {
 	before := s.byKey[k]
 	if before == nil {
 		return changes // gone already: the other socket may have told it
 	}
-	delete(s.byKey, k)
+	s.set(k, nil)
 	return append(changes, Change{Key: k, Before: before})
 }
 
@@ -100,8 +124,8 @@ func (s *Store) move(m Move) []Change {
 		moved.Life.Key.ID = m.To + rest
 		moved.Words = moved.Words.with("DEVPATH", moved.Life.Key.ID)
 		moved.Cause = "uevent move"
-		delete(s.byKey, from)
-		s.byKey[moved.Life.Key] = &moved
+		s.set(from, nil)
+		s.set(moved.Life.Key, &moved)
 		changes = append(changes, Change{Key: moved.Life.Key, From: from, Before: o, After: &moved})
 	}
 	return changes
@@ -153,7 +177,7 @@ func (s *Store) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &all); err != nil {
 		return fmt.Errorf("object: %w", err)
 	}
-	s.byKey = make(map[Key]*Object, len(all))
+	s.byKey, s.sorted = make(map[Key]*Object, len(all)), nil
 	for _, o := range all {
 		s.byKey[o.Life.Key] = o
 	}
