@@ -72,6 +72,7 @@ func New(opt Options, conf *config.Config, now Now) *Core {
 	c := &Core{opt: opt}
 	c.State = State{
 		Sources: map[string]object.SourceStatus{},
+		Listed:  map[string]bool{},
 		Units:   map[string]*Unit{},
 		Links:   map[string]*LinkMemo{},
 		Damps:   map[string]*hold.Damp{},
@@ -209,7 +210,6 @@ func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 // next is the number of a new hold, or of a pardon.
 func (c *Core) next() int64 {
 	c.Number++
-	c.global = true
 	return c.Number
 }
 

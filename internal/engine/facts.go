@@ -26,6 +26,9 @@ func (c *Core) report(r *object.Report) {
 			kinds = append(kinds, kind)
 		}
 	}
+	if r.Batch != nil && r.Batch.Full && r.Status.State == object.Synced {
+		c.Listed[r.Status.Name] = true
+	}
 	if r.Batch != nil {
 		c.sight(r.Batch)
 		changes := c.Objects.Apply(*r.Batch)

@@ -307,8 +307,7 @@ func (c *Core) unblock() {
 // vanished tells whether that life of an object is known to be over.
 func (c *Core) vanished(l object.Life) bool {
 	o := c.Objects.Get(l.Key)
-	state := c.Sources[sourceOf[l.Key.Kind]].State
-	return (state == object.Synced || state == object.Resyncing) && (o == nil || o.Life.Incarnation != l.Incarnation)
+	return c.Listed[sourceOf[l.Key.Kind]] && (o == nil || o.Life.Incarnation != l.Incarnation)
 }
 
 // holdDeadlines ends the phases that are over.

@@ -90,7 +90,7 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 		for i := range u.Holds {
 			c.Number = max(c.Number, u.Holds[i].Number)
 		}
-		c.Number = max(c.Number, u.Pardon)
+		c.Number = max(c.Number, u.Pardon, u.Latch) // no number that still counts is newer than these
 	}
 	for _, name := range slices.Sorted(maps.Keys(live)) {
 		if _, ok := records[name]; !ok {

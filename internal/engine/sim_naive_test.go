@@ -21,6 +21,7 @@ type naive struct {
 	conf      *config.Config
 	now       time.Duration
 	state     map[string]object.SourceState
+	listed    map[string]bool
 	links     map[string]*object.Object // by ifindex
 	mount     bool
 	holds     map[naiveKey]*naiveHold
@@ -67,7 +68,7 @@ func (u *Unit) holder(name string) (hold.Hold, bool) {
 }
 
 func newNaive(sh *shape, conf *config.Config, disk map[string][]byte, global []byte) *naive {
-	n := &naive{shape: sh, conf: conf, state: map[string]object.SourceState{}, links: map[string]*object.Object{},
+	n := &naive{shape: sh, conf: conf, state: map[string]object.SourceState{}, listed: map[string]bool{}, links: map[string]*object.Object{},
 		holds: map[naiveKey]*naiveHold{}, persons: map[string]map[string]int{}, inner: map[string]map[string]bool{},
 		caps: map[string]string{}, until: map[string]map[string]bool{}, gates: map[string]*naiveGate{},
 		pending: map[int64]*Call{}, last: map[string]hold.Level{}}
@@ -144,6 +145,9 @@ func (n *naive) take(now time.Duration, in *Input) {
 
 func (n *naive) report(r *object.Report) {
 	n.state[r.Status.Name] = r.Status.State
+	if r.Batch != nil && r.Batch.Full {
+		n.listed[r.Status.Name] = true
+	}
 	if b := r.Batch; b != nil {
 		if b.Full && r.Status.Name == "link" {
 			for id := range n.links {
@@ -312,7 +316,7 @@ func (n *naive) behind(stopped, s string, seen map[string]bool) {
 	}
 	seen[s] = true
 	for k := range n.holds {
-		if k.service == s && (n.links[k.link] != nil || n.state["link"] == object.Starting) {
+		if k.service == s && (n.links[k.link] != nil || !n.listed["link"]) {
 			n.hold(n.until, stopped, k.link)
 		}
 	}

@@ -104,7 +104,7 @@ func (n *naive) want(s string, core *Core, path []string) hold.Level {
 		}
 	}
 	// that a unit was adopted without a hold is a fact which only the takeover knows
-	if u := core.Units[s]; level == hold.Down && u != nil && u.unclaimed && (n.state["link"] == object.Starting || n.state["mount"] == object.Starting) {
+	if u := core.Units[s]; level == hold.Down && u != nil && u.unclaimed && (!n.listed["link"] || !n.listed["mount"]) {
 		level = hold.Keep
 	}
 	return min(level, ceiling)

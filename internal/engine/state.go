@@ -15,6 +15,7 @@ type State struct {
 	Loaded     time.Time                      `json:"loaded"`
 	Objects    object.Store                   `json:"objects"`
 	Sources    map[string]object.SourceStatus `json:"sources"`
+	Listed     map[string]bool                `json:"listed"` // sources that have told once all that exists
 	Units      map[string]*Unit               `json:"units"`
 	Links      map[string]*LinkMemo           `json:"links"`     // by ifindex
 	Damps      map[string]*hold.Damp          `json:"damps"`     // by rule, newline, service

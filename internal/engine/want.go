@@ -83,8 +83,8 @@ func (u *Unit) heldNumber(by *Unit) int64 {
 // ignorant tells whether some source has never told what exists. A source that
 // failed or is absent has told all that it will.
 func (c *Core) ignorant() bool {
-	for _, s := range c.Sources {
-		if s.State == object.Starting {
+	for name, s := range c.Sources {
+		if !c.Listed[name] && s.State != object.Failed && s.State != object.Absent {
 			return true
 		}
 	}

@@ -192,7 +192,7 @@ func (c *Core) couldHold(name string, fn func(r *rule.Rule, required string)) {
 // untold names a source that has not listed yet what could hold the service.
 func (c *Core) untold(name string) (source string) {
 	c.couldHold(name, func(r *rule.Rule, _ string) {
-		if s := sourceOf[r.Object]; c.Sources[s].State == object.Starting {
+		if s := sourceOf[r.Object]; !c.Listed[s] {
 			source = s
 		}
 	})
