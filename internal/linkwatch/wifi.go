@@ -197,9 +197,9 @@ func (w *wifi) answer(q question) {
 // ask is NL80211_CMD_GET_INTERFACE. The kernel answers when nothing else is
 // under way with that radio (wiphy_lock): never with half of an association.
 //
-// Some kernels do not tell a client's network there where the program that
-// associates is its own station management, as wpa_supplicant is with mac80211:
-// Debian's 6.1 does not, up to 6.1.192. Their list of access points has it.
+// Many kernels do not tell a client's network there where the program associates
+// by itself, as wpa_supplicant does with mac80211: not 6.1.192, nor 6.12.117. Their
+// list of access points has it.
 func (w *wifi) ask(index int) (r radio, err error) {
 	replies, err := w.request(unix.NL80211_CMD_GET_INTERFACE, index, netlink.Request)
 	if err != nil {
