@@ -83,8 +83,9 @@ func (u *Unit) heldNumber(by *Unit) int64 {
 // ignorant tells whether some source has never told what exists. A source that
 // failed or is absent has told all that it will.
 func (c *Core) ignorant() bool {
-	for name, s := range c.Sources {
-		if !c.Listed[name] && s.State != object.Failed && s.State != object.Absent {
+	for _, name := range sourceOf { // a source without a kind of its own joins another's
+		s, ok := c.Sources[name]
+		if ok && !c.Listed[name] && s.State != object.Failed && s.State != object.Absent {
 			return true
 		}
 	}

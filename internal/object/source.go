@@ -13,7 +13,7 @@ const (
 
 // SourceStatus is a source's state with its counts since the daemon started.
 type SourceStatus struct {
-	Name    string      `json:"name"` // "uevent", "link", "mount", "clock"
+	Name    string      `json:"name"` // "uevent", "link", "wifi", "mount", "clock"
 	State   SourceState `json:"state"`
 	Resyncs uint64      `json:"resyncs"` // lists made because messages were lost
 	Events  uint64      `json:"events"`  // messages from the kernel that were believed
