@@ -334,3 +334,28 @@ func TestHsctlText(t *testing.T) {
 		t.Errorf("%s is not what hsctl says: go test . -run TestHsctlText -update", file)
 	}
 }
+
+// TestReadmeShowsTheShippedRule: what README calls the shipped rule is that rule.
+func TestReadmeShowsTheShippedRule(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(readme), "```toml\n[[rule]]")
+	block, _, _ = strings.Cut(block, "```")
+	shipped, err := os.ReadFile("rules/50-wired.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, source := range []string{"[[rule]]" + block, string(shipped)} {
+		rules, problems := rule.Parse("f", []byte(source), nil)
+		if len(problems) > 0 || len(rules) != 1 {
+			t.Fatal(len(rules), problems)
+		}
+		texts = append(texts, rules[0].String())
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("README:\n%s\nshipped:\n%s", texts[0], texts[1])
+	}
+}
