@@ -100,6 +100,7 @@ func TestLinkThatVisitsAnotherNamespaceIsGoneMeanwhile(t *testing.T) {
 		run("nsenter", "--net="+space, "ip", "link", "set", "wan0", "netns", itoa(os.Getpid()))
 		m.link("wan0", netlink.LinkSetUp)
 		m.is("net@wan0", "up")
+		m.until("begun", func() bool { return len(m.lines("journal")) == 3 })
 		if got := strings.Join(m.lines("journal"), ","); got != "start wan0,end wan0,start wan0" {
 			m.Errorf("journal: %s", got)
 		}

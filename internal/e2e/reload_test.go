@@ -40,7 +40,9 @@ func TestReloadOfUnchangedFilesRestartsNothing(t *testing.T) {
 		m.do("reload")
 		m.until("a runs anew", func() bool { s := m.get("a"); return s.State == "up" && *s.Pid != pids["a"] })
 		same("net@wan0", "b")
-		if out := strings.Join(m.lines("journal"), ","); strings.Count(out, "start") != 4 {
+		begun := func() int { return strings.Count(strings.Join(m.lines("journal"), ","), "start") }
+		m.until("all four told", func() bool { return begun() >= 4 })
+		if out := strings.Join(m.lines("journal"), ","); begun() != 4 {
 			m.Errorf("journal: %s", out)
 		}
 	})
