@@ -131,6 +131,10 @@ func (c *Core) lose(u *Unit, h *hold.Hold, gone bool, cause string) {
 	case hold.Settling, hold.Suppressed:
 		linger = 0
 	case hold.Lingering:
+		if gone && linger <= 0 {
+			c.drop(u, h, cause)
+			return
+		}
 		if gone && c.now.Mono+linger < h.Deadline {
 			h.Deadline = c.now.Mono + linger
 			u.dirty = true

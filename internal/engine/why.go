@@ -131,6 +131,9 @@ func (c *Core) phase(h *hold.Hold) string {
 
 // unmet says what is missing and what would change it.
 func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
+	if m := &u.Machine; m.State == service.Rest && m.Why == service.Failed && m.Outcome == service.Refused {
+		return "exec_stop did not undo it, and what it did stands: " + u.lastExit(), "free what it holds, then `hsctl stop " + u.Name + "` again"
+	}
 	switch o.kind {
 	case "":
 		return "nothing is missing: it is " + c.public(u), "wait, or look at `hsctl status " + u.Name + "`"
