@@ -27,7 +27,8 @@ var floors = []struct {
 	{"values", true, []string{"internal/config", "internal/status"}},
 	{"engine", true, []string{"internal/engine"}},
 	{"edges", false, []string{"internal/nlsource", "internal/sysfs", "internal/uevent", "internal/linkwatch", "internal/hostwatch",
-		"internal/supervise", "internal/control", "internal/layout"}},
+		"internal/svlog", "internal/supervise", "internal/control", "internal/layout"}},
+	{"faces", false, []string{"internal/compat", "internal/compat/runit", "internal/compat/chpst", "internal/compat/backhand", "internal/compat/sysmgr", "internal/compat/svlogd"}},
 	{"commands", false, []string{"cmd/hotsvc", "cmd/hsctl"}},
 }
 
@@ -39,6 +40,13 @@ var inFloor = map[string][]string{
 	"internal/uevent":    {"internal/nlsource", "internal/sysfs"},
 	"internal/linkwatch": {"internal/nlsource", "internal/sysfs"},
 	"internal/nlsource":  {},
+	"internal/supervise": {"internal/svlog"},
+
+	"internal/compat/runit":    {"internal/compat"},
+	"internal/compat/chpst":    {"internal/compat"},
+	"internal/compat/backhand": {"internal/compat"},
+	"internal/compat/sysmgr":   {"internal/compat"},
+	"internal/compat/svlogd":   {"internal/compat"},
 }
 
 // touches are imports that reach out of a pure room.

@@ -15,7 +15,12 @@ import (
 // version is set when hsctl is built for release.
 var version = ""
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if program := calledAs(os.Args[0]); program != nil {
+		os.Exit(program(callOf(os.Args, os.Stdin, os.Stdout, os.Stderr)))
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is main with its surroundings as parameters. It returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
