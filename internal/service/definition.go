@@ -14,6 +14,8 @@ type Definition struct {
 	Pos         toml.Pos
 	Masked      bool // an empty file: known, shows its holds, never starts
 	Description string
+	Dialect     Dialect
+	Dir         string // the service's own directory, where it has one
 
 	Exec   Exec
 	Policy Policy
@@ -46,19 +48,21 @@ type Exec struct {
 	Check      []string
 	CheckEvery time.Duration
 
-	User           string
-	Group          string
-	Groups         []string
-	Umask          int // -1: 022
-	Nice           int
-	Limits         []Limit
-	Env            []Var
-	EnvFile        []string
-	Cwd            string
-	Capabilities   []string // nil: unchanged
-	NoNewPrivs     bool
-	Log            string // "file" (default), "none"
-	ControlScripts string // directory of control/ scripts; reserved for dialects
+	User         string
+	Group        string
+	Groups       []string
+	Umask        int // -1: 022
+	Nice         int
+	Limits       []Limit
+	Env          []Var
+	EnvFile      []string
+	Cwd          string
+	Capabilities []string // nil: unchanged
+	NoNewPrivs   bool
+	Log          string // "file" (default), "none"; "pipe:NAME": what it says is the input of NAME
+	Input        string // the service whose output is stdin; "": /dev/null
+	CopyOf       string // directory of which Cwd is made a copy before each start
+	InheritEnv   bool   // the daemon's whole environment
 }
 
 // Policy is how a service is treated. A change of it applies at once.
@@ -71,10 +75,11 @@ type Policy struct {
 	ResetAfter      time.Duration
 	GiveUpFailures  int // 0: never
 	GiveUpWithin    time.Duration
-	StopSignal      string // without SIG
-	ShutdownTimeout time.Duration
+	StopSignal      string        // without SIG
+	ShutdownTimeout time.Duration // Never: no KILL
 	KillMode        KillMode
 	ReloadSignal    string // "": none
+	Manner          Manner
 
 	Needs, Wants, After []string // {instance} not yet replaced
 	Gates               []Gate   // with those that System made

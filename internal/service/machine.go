@@ -229,7 +229,7 @@ type Machine struct {
 
 const (
 	killPatience  = 5 * time.Second  // from KILL to stuck
-	postTimeout   = 10 * time.Second // of exec_stop_post
+	postTimeout   = 10 * time.Second // of exec_stop_post, unless a dialect says otherwise
 	stuckInterval = 20 * time.Second // between KILLs of what is stuck
 )
 
@@ -288,9 +288,9 @@ func (m *Machine) adoptLive(now time.Duration, d *Definition) []Effect {
 	case CommandPre:
 		m.State, m.Deadline = Pre, now+d.Policy.PreTimeout
 	case CommandPost:
-		m.State, m.Deadline = Post, now+postTimeout
+		m.State, m.Deadline = Post, now+postTime(d)
 	case CommandUndo:
-		m.State, m.Deadline = Stopping, now+d.Policy.ShutdownTimeout
+		m.State, m.Deadline = Stopping, patience(now, d)
 	case CommandMain:
 		switch {
 		case m.State == Up: // READY was heard

@@ -14,8 +14,9 @@ import (
 // New returns the definition of that name with every key at its default.
 func New(name string) Definition {
 	return Definition{
-		Name: name,
-		Exec: Exec{Type: Daemon, Ready: ReadyStarted, CheckEvery: time.Second, Umask: -1, Log: "file"},
+		Name:    name,
+		Dialect: Native,
+		Exec:    Exec{Type: Daemon, Ready: ReadyStarted, CheckEvery: time.Second, Umask: -1, Log: "file"},
 		Policy: Policy{
 			PreTimeout:      10 * time.Second,
 			StartTimeout:    time.Minute,

@@ -35,6 +35,9 @@ func (d *Definition) ExecHash() uint64 {
 	p.exec(&d.Exec, &usual)
 	h := fnv.New64a()
 	h.Write([]byte(p.String()))
+	if e := &d.Exec; e.Input != "" || e.CopyOf != "" || e.InheritEnv { // of dialects: there is no key for them
+		fmt.Fprintf(h, "%q %q %v", e.Input, e.CopyOf, e.InheritEnv)
+	}
 	return h.Sum64()
 }
 

@@ -20,6 +20,8 @@ type Spawn struct {
 	Caps       []string `json:"capabilities,omitempty"`
 	NoNewPrivs bool     `json:"no_new_privileges,omitempty"`
 	Log        string   `json:"log,omitempty"`
+	Input      string   `json:"input,omitempty"`
+	CopyOf     string   `json:"copy_of,omitempty"`
 
 	// Readiness, for the main command of a daemon.
 	Ready      Ready    `json:"ready,omitempty"`

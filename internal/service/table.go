@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -58,11 +59,12 @@ func ignore(*Machine, time.Duration, *Definition, Event) []Effect { return nil }
 // rest
 
 func begin(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	relaunch := m.Why == Backoff
 	m.Run++
 	m.Exec = d.ExecHash()
 	m.Why, m.Adopted = Fresh, false
 	m.Since, m.Lived = now, 0
-	if len(d.Exec.Pre) > 0 {
+	if len(d.Exec.Pre) > 0 && !(d.Policy.Manner.PreOnce && relaunch) {
 		m.State, m.Deadline = Pre, now+d.Policy.PreTimeout
 		return m.spawn(CommandPre)
 	}
@@ -70,6 +72,13 @@ func begin(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
 }
 
 // pre
+
+func preFailed(d *Definition) Outcome {
+	if d.Policy.Manner.PreFinal {
+		return NoExec
+	}
+	return Crash
+}
 
 func preExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 	if e.Exit.OK() {
@@ -79,11 +88,11 @@ func preExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 	if e.Exit.Unknown {
 		return m.ended(now, d, Lost)
 	}
-	return m.ended(now, d, Crash)
+	return m.ended(now, d, preFailed(d))
 }
 
-func preLate(m *Machine, now time.Duration, _ *Definition, _ Event) []Effect {
-	m.State, m.Outcome = Stopping, Crash
+func preLate(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	m.State, m.Outcome = Stopping, preFailed(d)
 	m.Killed = true
 	m.Deadline = now + killPatience
 	return m.act(ActKill)
@@ -97,8 +106,11 @@ func known(m *Machine, _ time.Duration, _ *Definition, e Event) []Effect {
 }
 
 func fail(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
-	if e.NoExec {
+	switch {
+	case e.NoExec && !d.Policy.Manner.RetryExec:
 		return m.ended(now, d, NoExec)
+	case m.Command == CommandPre:
+		return m.ended(now, d, preFailed(d))
 	}
 	return m.ended(now, d, Crash)
 }
@@ -106,11 +118,19 @@ func fail(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 // order: the plan says stop. What is in flight gets its TERM when it is known.
 func order(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
 	m.State, m.Outcome = Stopping, Ordered
-	m.Deadline = now + d.Policy.ShutdownTimeout
+	m.Deadline = patience(now, d)
 	if m.Process == Known {
 		return m.act(ActTerm)
 	}
 	return nil
+}
+
+// patience is when a stop becomes a KILL; 0 is never.
+func patience(now time.Duration, d *Definition) time.Duration {
+	if d.Policy.ShutdownTimeout == Never {
+		return 0
+	}
+	return now + d.Policy.ShutdownTimeout
 }
 
 // starting
@@ -146,7 +166,7 @@ func startLate(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
 		return nil
 	}
 	m.State, m.Outcome = Stopping, Crash
-	m.Deadline = now + d.Policy.ShutdownTimeout
+	m.Deadline = patience(now, d)
 	if m.Process == Known {
 		return m.act(ActTerm)
 	}
@@ -162,7 +182,7 @@ func upStop(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 	// a completed oneshot
 	if len(d.Exec.Stop) > 0 {
 		m.State, m.Outcome = Stopping, Ordered
-		m.Deadline = now + d.Policy.ShutdownTimeout
+		m.Deadline = patience(now, d)
 		return m.spawn(CommandUndo)
 	}
 	return m.ended(now, d, Ordered)
@@ -179,7 +199,7 @@ func stopKnown(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 	if m.Command == CommandUndo {
 		return nil
 	}
-	m.Deadline = now + d.Policy.ShutdownTimeout
+	m.Deadline = patience(now, d)
 	m.Killed = false
 	return m.act(ActTerm)
 }
@@ -217,7 +237,10 @@ func swept(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
 
 // post
 
-func postEnd(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+func postEnd(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
+	if d.Policy.Manner.PostCounts && m.Outcome == Ordered && (e.Kind == SpawnError || !e.Exit.OK() && !e.Exit.Unknown) {
+		m.Outcome = Refused
+	}
 	return m.rest(now, d)
 }
 
@@ -228,9 +251,9 @@ func stuckKnown(m *Machine, now time.Duration, d *Definition, e Event) []Effect 
 	return m.act(ActKill)
 }
 
-func stuckEnd(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+func stuckEnd(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 	if m.Command == CommandPost {
-		return m.rest(now, d)
+		return postEnd(m, now, d, e)
 	}
 	if m.Command == CommandUndo {
 		m.Outcome = Refused
@@ -280,17 +303,19 @@ func (m *Machine) ended(now time.Duration, d *Definition, o Outcome) []Effect {
 	m.noProcess()
 	m.State, m.Outcome = Sweeping, o
 	m.Killed = false
-	m.Deadline = now + d.Policy.ShutdownTimeout
+	m.Deadline = cmp.Or(patience(now, d), now+killPatience) // what is left over is no reason to wait for ever
 	return m.act(ActSweep)
 }
 
 func (m *Machine) postOrRest(now time.Duration, d *Definition) []Effect {
-	if len(d.Exec.Post) > 0 {
-		m.State, m.Deadline = Post, now+postTimeout
+	if len(d.Exec.Post) > 0 && (m.Outcome == Ordered || !d.Policy.Manner.PostOnStop) {
+		m.State, m.Deadline = Post, now+postTime(d)
 		return m.spawn(CommandPost)
 	}
 	return m.rest(now, d)
 }
+
+func postTime(d *Definition) time.Duration { return cmp.Or(d.Policy.Manner.PostTimeout, postTimeout) }
 
 // rest is where every run ends, and where its outcome becomes a reason.
 func (m *Machine) rest(now time.Duration, d *Definition) []Effect {
@@ -319,7 +344,11 @@ func (m *Machine) crashed(now time.Duration, d *Definition) {
 	if extra := len(m.Failures) - p.GiveUpFailures; extra > 0 {
 		m.Failures = append([]time.Duration(nil), m.Failures[extra:]...)
 	}
-	m.Why, m.NotBefore = Backoff, now+backoff(p, m.Fails)
+	from := now
+	if p.Manner.FromStart {
+		from = m.Since
+	}
+	m.Why, m.NotBefore = Backoff, from+backoff(p, m.Fails)
 	n := p.GiveUpFailures
 	if n > 0 && len(m.Failures) == n && now-m.Failures[0] <= p.GiveUpWithin || p.Restart == RestartNever {
 		m.Why = Failed
