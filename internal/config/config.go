@@ -32,8 +32,18 @@ type Settings struct {
 
 // Service returns the definition that a service or instance has, or nil.
 func (c *Config) Service(name string) *service.Definition {
-	template, _ := service.Split(name)
-	return c.Services[template]
+	def, _ := c.Lookup(name)
+	return def
+}
+
+// Lookup returns the definition that a service or instance has, or nil, and the
+// instance. A name with an @ may be a whole name: directories are called so.
+func (c *Config) Lookup(name string) (def *service.Definition, instance string) {
+	if def := c.Services[name]; def != nil && !service.IsTemplate(name) {
+		return def, ""
+	}
+	template, instance := service.Split(name)
+	return c.Services[template], instance
 }
 
 // ServiceNames lists the definitions in the order of their names.

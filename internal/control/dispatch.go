@@ -170,7 +170,7 @@ func (o *Operation) read(raw json.RawMessage) (engine.Call, *response) {
 		return engine.Call{}, &r
 	}
 	call := engine.Call{
-		Verb: o.Verb, Services: p.Services, As: p.As, For: p.For, Not: p.Not, Kind: p.Kind, Match: p.Match, NoWait: p.NoWait,
+		Verb: o.Verb, Services: p.Services, As: p.As, For: p.For, Not: p.Not, Signal: p.Signal, Kind: p.Kind, Match: p.Match, NoWait: p.NoWait,
 	}
 	if o.Waits {
 		call.Timeout = DefaultTimeout

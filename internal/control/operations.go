@@ -85,6 +85,12 @@ var Operations = []Operation{
 		"done", []status.Done{}, "Stops and starts services and forgets their failures."},
 	{engine.VerbReloadService, "ReloadService", Write, AllNames, nil, false, false,
 		"done", []status.Done{}, "Sends services their reload_signal."},
+	{engine.VerbOnce, "Once", Write, AllNames, nil, false, false,
+		"done", []status.Done{}, "Leaves what runs to its end and runs what rests one time more; neither is started again."},
+	{engine.VerbSignal, "Signal", Write, AllNames, []string{"signal"}, false, false,
+		"done", []status.Done{}, "Sends services' main processes a signal, by its name without SIG."},
+	{engine.VerbExit, "Exit", Write, AllNames, nil, false, false,
+		"done", []status.Done{}, "Ends runs and forgets what people said of the services; what holds them otherwise starts them anew."},
 	{engine.VerbBlock, "Block", Write, AllNames, nil, true, false,
 		"done", []status.Done{}, "Keeps services down until Unblock, Start or the next boot."},
 	{engine.VerbUnblock, "Unblock", Write, AllNames, nil, false, false,
@@ -112,11 +118,12 @@ func Find(verb engine.Verb) *Operation {
 // Params are the parameters of every operation; each takes only some.
 type Params struct {
 	Services []string `json:"services,omitempty"`
-	As       string   `json:"as,omitempty"`    // the name of an idempotent holder
-	For      string   `json:"for,omitempty"`   // up (default) or down
-	Not      bool     `json:"not,omitempty"`   // why it does not run, even if it does
-	Kind     string   `json:"kind,omitempty"`  // of objects
-	Match    string   `json:"match,omitempty"` // a TOML table like a rule's match
+	As       string   `json:"as,omitempty"`     // the name of an idempotent holder
+	For      string   `json:"for,omitempty"`    // up (default) or down
+	Not      bool     `json:"not,omitempty"`    // why it does not run, even if it does
+	Signal   string   `json:"signal,omitempty"` // without SIG
+	Kind     string   `json:"kind,omitempty"`   // of objects
+	Match    string   `json:"match,omitempty"`  // a TOML table like a rule's match
 	Timeout  *int64   `json:"timeout_ms,omitempty"`
 	NoWait   bool     `json:"no_wait,omitempty"`
 }

@@ -51,6 +51,9 @@ const (
 	VerbStop          Verb = "stop"
 	VerbRestart       Verb = "restart"
 	VerbReloadService Verb = "reload-service"
+	VerbOnce          Verb = "once"   // run to its end, and not again
+	VerbSignal        Verb = "signal" // send a signal to the main process
+	VerbExit          Verb = "exit"   // undo what people said of it, and begin anew
 	VerbBlock         Verb = "block"
 	VerbUnblock       Verb = "unblock"
 	VerbStopAll       Verb = "stopall"
@@ -73,6 +76,7 @@ type Call struct {
 	As       string        // require, release: an idempotent holder's name
 	For      string        // wait: "up" (default) or "down"
 	Not      bool          // why: why it does not run
+	Signal   string        // signal: without SIG
 	Kind     string        // objects: device, link, …
 	Match    string        // objects: a TOML table like a rule's match
 	Timeout  time.Duration // of a wait; negative: none. 0 asks once, and gives up at once what has to wait
@@ -110,10 +114,10 @@ const (
 	EffectForget                     // remove Service's record
 	EffectGlobal                     // write Record as the core's own record
 	EffectSpawn                      // start Spawn
-	EffectTerm                       // run Spawn, if any, to its end, then send Signal to the main process
+	EffectTerm                       // run Spawn, if any, to its end, then send Signal and CONT to the main process, then run After
 	EffectKill                       // KILL every process of the attempt and answer Empty when so; without KillAll the main one alone
 	EffectSweep                      // send Signal to what is left of the attempt, answer Empty when so
-	EffectSignal                     // send Signal to the main process
+	EffectSignal                     // run Spawn, if any, to its end, then send Signal to the main process
 	EffectReply                      // answer a call
 	EffectLinkUp                     // set link Ifindex up
 	EffectInterest                   // tell the sources which words rules read
@@ -129,6 +133,8 @@ type Effect struct {
 	Attempt  int64
 	Command  service.Command
 	Spawn    *service.Spawn
+	After    *service.Spawn
+	Instead  bool   // Spawn that exits 0 stands for Signal
 	Signal   string // without SIG
 	KillAll  bool   // Kill, Sweep: false leaves all but the main process alone (kill_mode = "main")
 	Record   []byte // JSON

@@ -112,7 +112,7 @@ func (c *Core) verbs(call *Call) {
 		if call.For == "down" {
 			goal = waitDown
 		}
-	case VerbUnblock, VerbReloadService:
+	case VerbUnblock, VerbReloadService, VerbOnce, VerbSignal, VerbExit:
 		goal = waitNothing
 	case VerbRestart:
 		goal = waitNew
@@ -202,10 +202,11 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		if call.Verb == VerbBlock {
 			kind = hold.CapBlock
 		}
-		u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Admin })
+		u.Holds = slices.DeleteFunc(u.Holds, isAdmin)
 		if kind == hold.CapBlock || u.Cap.Kind != hold.CapBlock { // a stop does not weaken a block
 			u.Cap = hold.Cap{Kind: kind, By: by, Since: c.now.Wall}
 		}
+		u.Owed = false
 		if u.Cap.Kind == hold.CapStop {
 			c.behind(u, &u.Cap.Gone, map[*Unit]bool{})
 		}
@@ -225,6 +226,12 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		c.touched(u, "restarted by "+by)
 	case VerbReloadService:
 		return c.reloadService(u)
+	case VerbOnce:
+		c.once(call, u)
+	case VerbSignal:
+		return c.signal(call, u)
+	case VerbExit:
+		c.exit(u, by)
 	}
 	return ""
 }
@@ -262,7 +269,7 @@ func (c *Core) reloadService(u *Unit) string {
 
 // lift ends a stop or a block.
 func (c *Core) lift(u *Unit, because string) {
-	u.Cap = hold.Cap{}
+	u.Cap, u.Owed = hold.Cap{}, false
 	c.touched(u, because)
 }
 

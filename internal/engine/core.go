@@ -39,6 +39,7 @@ type Options struct {
 	Version string
 	BootID  string
 	Env     []string // base of every service's environment: PATH, LANG, TZ
+	OwnEnv  []string // the daemon's whole environment, for dialects that inherit it
 	Sources []string // the sources that will report
 }
 
@@ -268,9 +269,7 @@ func (c *Core) unit(name string) *Unit {
 
 // define gives a unit its present definition.
 func (c *Core) define(u *Unit) {
-	template, instance := service.Split(u.Name)
-	u.instance = instance
-	u.def = c.conf.Services[template]
+	u.def, u.instance = c.conf.Lookup(u.Name)
 	if u.def == nil {
 		u.Gates = nil
 		u.Holds = slices.DeleteFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Boot })

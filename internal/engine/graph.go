@@ -76,8 +76,14 @@ func (c *Core) find(names []string, to []*Unit) []*Unit {
 // known tells whether a service of that name is, or could be made from, a
 // definition.
 func (c *Core) known(name string) bool {
-	template, instance := service.Split(name)
-	return c.conf.Services[template] != nil && service.CheckName(name) == "" && (instance != "" || template == name && name[len(name)-1] != '@')
+	def, instance := c.conf.Lookup(name)
+	switch {
+	case def == nil:
+		return false
+	case !isTemplate(def):
+		return def.Name == name
+	}
+	return instance != "" && service.CheckName(name) == ""
 }
 
 func (c *Core) sort(names []string) {
@@ -154,7 +160,7 @@ func (c *Core) forget() {
 }
 
 func (c *Core) forgettable(u *Unit) bool {
-	if u.def != nil && !isTemplate(u.def) || len(u.Holds) > 0 || u.Cap.Kind != "" || u.Machine.State != service.Rest {
+	if u.def != nil && !isTemplate(u.def) || len(u.Holds) > 0 || u.Owed || u.Cap.Kind != "" && u.Cap.Kind != hold.CapOnce || u.Machine.State != service.Rest {
 		return false
 	}
 	if u.Machine.Why == service.Failed && u.Machine.Outcome == service.Refused {

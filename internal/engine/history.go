@@ -41,7 +41,7 @@ func (c *Core) public(u *Unit) string {
 	switch {
 	case m.Why == service.Failed && (u.latched() || m.Outcome == service.Refused):
 		return stateFailed
-	case u.want != hold.Up && !c.heldBack(u):
+	case u.pull() != hold.Up && !c.heldBack(u):
 		return stateDown
 	case m.Why == service.Backoff && u.latched():
 		return stateBackoff

@@ -47,7 +47,7 @@ func (c *Core) judge() {
 	for _, u := range c.order {
 		m := &u.Machine
 		u.must = u.want == hold.Down || u.want == hold.Up && u.stale()
-		u.pending = u.want == hold.Up && m.State != service.Up && m.State != service.Stuck && !(m.State == service.Rest && u.latched())
+		u.pending = u.pull() == hold.Up && m.State != service.Up && m.State != service.Stuck && !(m.State == service.Rest && u.latched())
 		for _, t := range u.needs {
 			u.must = u.must || t.must || t.Machine.State != service.Up
 			u.pending = u.pending && (t.Machine.State == service.Up || t.pending)
@@ -67,7 +67,7 @@ func (c *Core) act() (acted bool) {
 			}
 		case m.State != service.Rest:
 			// on its way down
-		case u.want == hold.Up:
+		case u.pull() == hold.Up:
 			if u.latched() && m.Why != service.Backoff {
 				acted = c.released(u) || acted
 				continue
@@ -183,7 +183,7 @@ func (c *Core) obstacle(u *Unit) obstacle {
 // unwanted says why want is not up, if it is not.
 func (c *Core) unwanted(u *Unit) obstacle {
 	switch {
-	case u.want == hold.Up:
+	case u.pull() == hold.Up:
 		return obstacle{}
 	case u.def == nil:
 		return obstacle{kind: "blocked", what: "it is not defined any more"}
@@ -196,7 +196,7 @@ func (c *Core) unwanted(u *Unit) obstacle {
 	case c.Suspended != "":
 		return obstacle{kind: "blocked", what: "all services are suspended by " + c.Suspended}
 	case u.Cap.Kind != "":
-		return obstacle{kind: "blocked", what: fmt.Sprintf("%s by %s", map[string]string{hold.CapStop: "stopped", hold.CapBlock: "blocked"}[u.Cap.Kind], u.Cap.By)}
+		return obstacle{kind: "blocked", what: fmt.Sprintf("%s by %s", capVerbs[u.Cap.Kind], u.Cap.By)}
 	}
 	for i := range u.Gates {
 		if u.gate(i) != hold.Up {
@@ -247,7 +247,7 @@ func (c *Core) twin(u *Unit) *Unit {
 			}
 		}
 	}
-	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && (o.must || o.want != hold.Up || !o.Machine.Active()) {
+	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && (o.must || o.want != hold.Up && o.Cap.Kind != hold.CapOnce || !o.Machine.Active()) {
 		return o // one that stays was asked for beside this one
 	}
 	return nil
@@ -265,6 +265,7 @@ func (c *Core) start(u *Unit) {
 		u.Restarts++
 	}
 	u.Ran = u.Gen
+	u.Owed, u.Paused, u.Termed = false, false, false
 	u.Cover = hold.Covers(u.Holds)
 	c.freeze(u)
 	if c.runs != nil && u.instance != "" && u.Run.Key.ID != "" {
@@ -299,7 +300,7 @@ func (c *Core) carryOut(u *Unit, a service.Effect) {
 	e := Effect{Service: u.Name, Attempt: a.Attempt, Command: a.Command}
 	switch a.Act {
 	case service.ActSpawn:
-		spawn, err := u.spawn(a.Command, c.opt.Env)
+		spawn, err := u.spawn(a.Command, &c.opt)
 		if err != nil {
 			c.fire(u, service.Event{Kind: service.SpawnError, Attempt: a.Attempt, NoExec: true, Error: err.Error()})
 			return
@@ -307,8 +308,11 @@ func (c *Core) carryOut(u *Unit, a service.Effect) {
 		e.Kind, e.Spawn = EffectSpawn, spawn
 	case service.ActTerm:
 		e.Kind, e.Signal = EffectTerm, u.eff.Policy.StopSignal
+		u.Termed = true
+		c.controlled(u, &e, "t")
+		e.After = c.control(u, "d")
 		if a.Command == service.CommandMain && len(u.eff.Exec.Stop) > 0 && u.eff.Exec.Type == service.Daemon {
-			spawn, err := u.spawn(service.CommandUndo, c.opt.Env)
+			spawn, err := u.spawn(service.CommandUndo, &c.opt)
 			if err != nil {
 				c.log("%s: exec_stop: %v", u.Name, err)
 			}

@@ -47,6 +47,7 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 	s := status.Service{
 		Name: u.Name, State: c.public(u), Want: u.want.String(), Since: u.Since, Reason: u.Because,
 		Restarts: u.Restarts, Failures: m.Fails, Type: string(u.eff.Exec.Type),
+		Paused: u.Paused && m.Process == service.Known, Terminated: u.Termed && m.Process == service.Known,
 		Holds: []status.Hold{}, Gates: []status.Gate{}, WaitingFor: []status.Waiting{}, Needs: []string{}, NeededBy: []string{},
 		History: []status.Change{}, LogTail: []string{},
 	}
@@ -97,7 +98,11 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 	s.Blocked = c.blocked(u)
 	if u.def != nil {
 		s.Description, s.Type = strings.ReplaceAll(u.def.Description, "{instance}", u.instance), string(u.def.Exec.Type)
-		s.Definition = &status.Definition{File: u.def.Pos.File, Line: u.def.Pos.Line, Masked: u.def.Masked}
+		s.Definition = &status.Definition{File: u.def.Pos.File, Line: u.def.Pos.Line, Masked: u.def.Masked,
+			Dialect: string(u.def.Dialect), AtBoot: u.def.Policy.StartAtBoot}
+		if u.def.Dir != "" {
+			s.Definition.Dir = &u.def.Dir
+		}
 		for i := range u.def.Policy.Gates {
 			g := status.Gate{Text: u.def.Policy.Gates[i].Text}
 			if u.Gates[i].Known {

@@ -92,6 +92,8 @@ func (w *world) checkQuiet() {
 			w.bad("%s is up without its needs", u.Name)
 		case u.want == hold.Up && needs && m.State != service.Up && !(m.State == service.Rest && u.newest <= u.Latch && (m.Why == service.Failed || m.Why == service.Done)):
 			w.bad("%s is wanted and possible and %v (%v, %s)", u.Name, m.State, m.Why, c.obstacle(u).what)
+		case u.owes && needs && m.State == service.Rest && c.obstacle(u).kind == "":
+			w.bad("%s is owed a run and rests", u.Name)
 		case m.State == service.Up && u.want == hold.Up && u.stale():
 			w.bad("%s runs an old definition", u.Name)
 		}

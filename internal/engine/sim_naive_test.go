@@ -302,6 +302,15 @@ func (n *naive) call(c *Call) {
 		if c.Verb == VerbStop {
 			n.behind(s, s, map[string]bool{})
 		}
+	case VerbOnce:
+		if n.caps[s] != hold.CapBlock {
+			n.caps[s] = hold.CapOnce
+			delete(n.until, s)
+		}
+	case VerbExit:
+		delete(n.person(s), hold.Admin)
+		n.caps[s] = ""
+		delete(n.until, s)
 	case VerbUnblock:
 		n.caps[s] = ""
 		delete(n.until, s)

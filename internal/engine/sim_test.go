@@ -131,7 +131,8 @@ func (w *world) ask() {
 		s = []string{"t@e0", "u@e0", "t@e1"}[w.r.IntN(3)]
 	}
 	verbs := []Verb{VerbRequire, VerbRequire, VerbRequire, VerbRelease, VerbRelease, VerbRelease, VerbHold, VerbStart, VerbStart, VerbStop,
-		VerbStop, VerbBlock, VerbUnblock, VerbUnblock, VerbRestart, VerbWait, VerbSuspend, VerbResume, VerbResume, VerbStatus, VerbWhy}
+		VerbStop, VerbBlock, VerbUnblock, VerbUnblock, VerbRestart, VerbWait, VerbSuspend, VerbResume, VerbResume, VerbStatus, VerbWhy,
+		VerbOnce, VerbOnce, VerbExit, VerbSignal}
 	v := verbs[w.r.IntN(len(verbs))]
 	w.lastID++
 	call := &Call{ID: w.lastID, Verb: v, Services: []string{s}, Timeout: time.Duration(w.r.IntN(20)) * time.Second, NoWait: w.r.IntN(5) == 0}

@@ -72,7 +72,19 @@ func (n *naive) gate(s string) hold.Level {
 }
 
 func (n *naive) cap(s string) hold.Level {
-	if n.suspended || n.caps[s] != "" {
+	if n.suspended || n.caps[s] != "" && n.caps[s] != hold.CapOnce {
+		return hold.Down
+	}
+	level := n.uncapped(s)
+	if n.caps[s] == hold.CapOnce {
+		level = min(level, hold.Keep)
+	}
+	return level
+}
+
+// uncapped is how much a service may be but for what people said of it.
+func (n *naive) uncapped(s string) hold.Level {
+	if n.suspended {
 		return hold.Down
 	}
 	level := n.gate(s)
@@ -98,9 +110,15 @@ func (n *naive) want(s string, core *Core, path []string) hold.Level {
 	if len(n.persons[s]) > 0 {
 		level = hold.Up
 	}
+	if n.caps[s] == hold.CapOnce {
+		level = max(level, hold.Keep)
+	}
 	for d := range core.Units {
 		if slices.Contains(n.shape.needs(d), s) || slices.Contains(n.shape.wants(d), s) || n.inner[s][d] {
 			level = max(level, n.want(d, core, path))
+			if u := core.Units[d]; u.Owed && n.uncapped(d) == hold.Up { // whether a run is owed hangs on the machine
+				level = hold.Up
+			}
 		}
 	}
 	// that a unit was adopted without a hold is a fact which only the takeover knows
@@ -133,6 +151,11 @@ func (n *naive) dropInner(w *world) {
 
 // compare holds the core's want against the naive one, after a Step.
 func (n *naive) compare(w *world) {
+	for s, kind := range n.caps {
+		if kind == hold.CapOnce && w.core.Units[s] == nil {
+			n.caps[s] = "" // the run is over, and nothing refers to the instance
+		}
+	}
 	for _, e := range w.core.replies {
 		panic("a reply was left behind: " + describeEffect(&e))
 	}

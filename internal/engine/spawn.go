@@ -55,7 +55,7 @@ func (u *Unit) ownPrimary() *hold.Hold {
 }
 
 // spawn makes the order to start one of a run's commands: all words replaced.
-func (u *Unit) spawn(cmd service.Command, base []string) (*service.Spawn, error) {
+func (u *Unit) spawn(cmd service.Command, opt *Options) (*service.Spawn, error) {
 	x := &u.Run.Exec
 	argv, key := x.Start, "exec_start"
 	switch cmd {
@@ -66,12 +66,16 @@ func (u *Unit) spawn(cmd service.Command, base []string) (*service.Spawn, error)
 	case service.CommandUndo:
 		argv, key = x.Stop, "exec_stop"
 	}
-	s := &service.Spawn{Service: u.Name, Attempt: u.Machine.Attempt, Command: cmd, Umask: -1, Log: x.Log, Cwd: "/"}
+	s := &service.Spawn{Service: u.Name, Attempt: u.Machine.Attempt, Command: cmd, Umask: -1, Log: x.Log, Cwd: "/", CopyOf: x.CopyOf}
 	var err error
-	if s.Argv, err = service.ReplaceWords(argv, u.word); err != nil {
+	word := u.word
+	if cmd == service.CommandPost {
+		word = u.ending
+	}
+	if s.Argv, err = service.ReplaceWords(argv, word); err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	s.Env = u.env(base)
+	s.Env = u.env(opt)
 	for _, v := range x.Env {
 		value, err := service.ReplaceWords([]string{v.Value}, u.word)
 		if err != nil {
@@ -99,6 +103,7 @@ func (u *Unit) spawn(cmd service.Command, base []string) (*service.Spawn, error)
 	if cmd != service.CommandMain {
 		return s, nil
 	}
+	s.Input = x.Input
 	s.User, s.Group, s.Groups, s.Umask, s.Nice = x.User, x.Group, x.Groups, x.Umask, x.Nice
 	s.Limits, s.Caps, s.NoNewPrivs = x.Limits, x.Capabilities, x.NoNewPrivs
 	if x.Type == service.Daemon {
@@ -123,7 +128,11 @@ func (u *Unit) word(name string) (string, bool) {
 
 // env is the environment of a command. Nothing in it comes from a uevent
 // unseen: names are made from words, values lose what no value can hold.
-func (u *Unit) env(base []string) []string {
+func (u *Unit) env(opt *Options) []string {
+	base := opt.Env
+	if u.Run.Exec.InheritEnv {
+		base = opt.OwnEnv
+	}
 	env := append(slices.Clone(base),
 		"HOTSVC_SERVICE="+u.Name, "HOTSVC_INSTANCE="+u.instance, "HOTSVC_OBJECT="+u.Run.Primary, "HOTSVC_RULE="+u.Run.Rule)
 	for _, word := range slices.Sorted(maps.Keys(u.Run.Words)) {

@@ -35,12 +35,15 @@ type Unit struct {
 	Run      Run             `json:"run"`  // what the present or last run was made of
 	Holds    []hold.Hold     `json:"holds"`
 	Cap      hold.Cap        `json:"cap"`
-	Latch    int64           `json:"latch"`    // newest hold's number when it came to rest: a newer one undoes backoff, failed and done
-	Pardon   int64           `json:"pardon"`   // number of the last restart, start or new definition: failures before it are forgotten
-	Restarts int64           `json:"restarts"` // starts after a failure
-	Gen      int64           `json:"gen"`      // a run must be newer than the last change of this
-	Ran      int64           `json:"ran"`      // Gen when the present run began
-	Cover    []hold.Cover    `json:"cover"`    // what held the present run, by rule
+	Owed     bool            `json:"owed,omitempty"`   // one run, whatever holds it
+	Paused   bool            `json:"paused,omitempty"` // its run was sent STOP and no CONT since
+	Termed   bool            `json:"termed,omitempty"` // its run was sent TERM
+	Latch    int64           `json:"latch"`            // newest hold's number when it came to rest: a newer one undoes backoff, failed and done
+	Pardon   int64           `json:"pardon"`           // number of the last restart, start or new definition: failures before it are forgotten
+	Restarts int64           `json:"restarts"`         // starts after a failure
+	Gen      int64           `json:"gen"`              // a run must be newer than the last change of this
+	Ran      int64           `json:"ran"`              // Gen when the present run began
+	Cover    []hold.Cover    `json:"cover"`            // what held the present run, by rule
 	Gates    []gateState     `json:"gates"`
 	Because  string          `json:"because"` // why it is as it is, one line
 	Exit     *exitRecord     `json:"exit"`
@@ -60,6 +63,7 @@ type Unit struct {
 	afterBy   []*Unit // that start after it, or hold it from inside: they stop before it
 	ceiling   hold.Level
 	want      hold.Level
+	owes      bool // it is to run once, and may, although want is not up
 	newest    int64
 	must      bool // has to rest
 	pending   bool // on its way up

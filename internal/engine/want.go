@@ -15,14 +15,19 @@ func (c *Core) want() {
 	}
 	ignorant := c.ignorant()
 	for _, u := range c.order { // what is needed comes first
-		u.ceiling = min(all, u.Cap.Level(), u.gateLevel())
+		u.ceiling = min(all, u.gateLevel())
 		if u.def == nil || u.def.Masked {
 			u.ceiling = hold.Down
 		}
 		for _, t := range u.needs {
 			u.ceiling = min(u.ceiling, t.ceiling)
 		}
+		u.owes = u.Owed && u.ceiling == hold.Up
+		u.ceiling = min(u.ceiling, u.Cap.Level())
 		u.want, u.newest = hold.Down, u.Pardon
+		if u.Cap.Kind == hold.CapOnce {
+			u.want = hold.Keep // whatever holds it: it is left to its end
+		}
 		for i := range u.Holds {
 			h := &u.Holds[i]
 			if _, inner := h.Service(); inner {
@@ -60,7 +65,7 @@ func (c *Core) want() {
 // wantedBy raises what a unit is wanted to what one that holds it is, and tells
 // whether that was news.
 func (u *Unit) wantedBy(by *Unit, number int64) bool {
-	w := min(by.want, u.ceiling)
+	w := min(by.pull(), u.ceiling)
 	rose := w > u.want
 	u.want = max(u.want, w)
 	if w == hold.Up && number > u.newest {
@@ -68,6 +73,14 @@ func (u *Unit) wantedBy(by *Unit, number int64) bool {
 		rose = true
 	}
 	return rose
+}
+
+// pull is how much a unit wants of those that it needs.
+func (u *Unit) pull() hold.Level {
+	if u.owes {
+		return hold.Up
+	}
+	return u.want
 }
 
 // heldNumber is the number of the hold that another service took from inside.

@@ -88,21 +88,25 @@ func (h *Hold) Service() (name string, ok bool) { return strings.CutPrefix(h.Hol
 
 // Cap limits a service whatever holds it. Its zero value caps nothing.
 type Cap struct {
-	Kind  string        `json:"kind"` // "", stop or block
+	Kind  string        `json:"kind"` // "", once, stop or block
 	By    string        `json:"by"`
 	Since time.Time     `json:"since"`
 	Gone  []object.Life `json:"gone,omitempty"` // stop: ends when all of these have gone
 }
 
 const (
+	CapOnce  = "once"  // what runs is left to its end, and not started again
 	CapStop  = "stop"  // down until start, or until what held the service then is gone
 	CapBlock = "block" // down until unblock or start
 )
 
 // Level is the most that the cap lets through.
 func (c *Cap) Level() Level {
-	if c.Kind == "" {
+	switch c.Kind {
+	case "":
 		return Up
+	case CapOnce:
+		return Keep
 	}
 	return Down
 }

@@ -168,6 +168,7 @@ type Event struct {
 type Exit struct {
 	Code    int    `json:"code"`
 	Signal  string `json:"signal,omitempty"`  // without SIG
+	Number  int    `json:"number,omitempty"`  // of Signal, on this machine
 	Unknown bool   `json:"unknown,omitempty"` // it ended while no daemon looked
 }
 

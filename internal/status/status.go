@@ -42,7 +42,9 @@ type Service struct {
 	Since       time.Time   `json:"since"`    // of State
 	Pid         *int        `json:"pid"`
 	Main        *Process    `json:"main"`
-	Reason      string      `json:"reason"` // one line: why it is as it is
+	Paused      bool        `json:"paused"`     // sent STOP, and no CONT since
+	Terminated  bool        `json:"terminated"` // sent TERM, and still there
+	Reason      string      `json:"reason"`     // one line: why it is as it is
 	Restarts    int64       `json:"restarts"`
 	Failures    int         `json:"failures"`
 	Exit        *Exit       `json:"exit"`
@@ -115,6 +117,10 @@ type Definition struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Masked bool   `json:"masked"`
+
+	Dialect string  `json:"dialect"`       // native, runit, backhand, sysmgr, hermit
+	Dir     *string `json:"dir"`           // the service's own directory
+	AtBoot  bool    `json:"start_at_boot"` // what sv calls "normally up"
 }
 
 // Change is one transition of a service, as `monitor` prints it.

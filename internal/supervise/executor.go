@@ -220,19 +220,26 @@ func (a *attempt) signal(e engine.Effect) {
 	case <-s.done:
 		return
 	}
-	if e.Kind == engine.EffectTerm && e.Spawn != nil && a.main() != nil {
-		a.stop(e.Spawn)
+	instead := false
+	if e.Spawn != nil && a.main() != nil {
+		instead = a.assist(e.Spawn) && e.Instead
 	}
 	p := a.main()
 	sig, ok := signalNumber(e.Signal)
 	if p == nil || !ok {
 		return
 	}
+	if instead {
+		sig = 0 // the script has seen to it
+	}
 	if err := p.Signal(sig); err != nil && err != unix.ESRCH {
 		s.cfg.Log.Error("signal not delivered", "service", a.x.name, "signal", e.Signal, "err", err)
 	}
 	if e.Kind == engine.EffectTerm {
 		p.Signal(unix.SIGCONT) // what is stopped would not hear it
+	}
+	if e.After != nil {
+		a.assist(e.After)
 	}
 }
 
@@ -246,14 +253,15 @@ func (a *attempt) main() Process {
 	return a.proc
 }
 
-// stop runs a daemon's exec_stop in the daemon's own tree, so that a Kill
-// reaches it too.
-func (a *attempt) stop(spawn *service.Spawn) {
+// assist runs what helps to stop or signal a daemon, its exec_stop or a control/
+// script, in the daemon's own tree, so that a Kill reaches it too. It tells
+// whether that succeeded.
+func (a *attempt) assist(spawn *service.Spawn) bool {
 	s := a.x.s
 	p, err := s.k.Clone(a.tree, Program{Spawn: spawn, Key: "exec_stop"})
 	if err != nil {
-		s.cfg.Log.Error("exec_stop not run", "service", a.x.name, "err", err)
-		return
+		s.cfg.Log.Error("not run", "service", a.x.name, "command", spawn.Argv[0], "err", err)
+		return false
 	}
 	defer p.Close()
 	s.mu.Lock()
@@ -268,9 +276,11 @@ func (a *attempt) stop(spawn *service.Spawn) {
 	if killed {
 		s.signalTree(a.tree, syscall.SIGKILL)
 	}
-	if exit, ok := p.Wait(); ok && !exit.OK() {
-		s.cfg.Log.Warn("exec_stop failed", "service", a.x.name, "exit", exit.String())
+	exit, ok := p.Wait()
+	if ok && !exit.OK() {
+		s.cfg.Log.Info("failed", "service", a.x.name, "command", spawn.Argv[0], "exit", exit.String())
 	}
+	return ok && exit.OK()
 }
 
 // kill overtakes everything that is queued or under way. The lock is held.

@@ -128,7 +128,7 @@ func waitChild(pidfd int) (exit service.Exit, reaped, ok bool) {
 	if info.Code == cldExited {
 		return service.Exit{Code: int(child[2])}, true, true
 	}
-	return service.Exit{Signal: signalName(syscall.Signal(child[2]))}, true, true
+	return killedBy(syscall.Signal(child[2])), true, true
 }
 
 const cldExited = 1 // CLD_EXITED of sigaction(2)
@@ -174,9 +174,13 @@ func (p *process) foreignExit() service.Exit {
 
 func exitOf(ws unix.WaitStatus) service.Exit {
 	if ws.Signaled() {
-		return service.Exit{Signal: signalName(ws.Signal())}
+		return killedBy(ws.Signal())
 	}
 	return service.Exit{Code: ws.ExitStatus()}
+}
+
+func killedBy(sig syscall.Signal) service.Exit {
+	return service.Exit{Signal: signalName(sig), Number: int(sig)}
 }
 
 // signalName is a signal without SIG; real-time signals have numbers only.
