@@ -37,7 +37,7 @@ func TestExitStatus(t *testing.T) {
 			t.Errorf("exit %+v, want 7", e.Exit)
 		}
 		w.spawn("a", 2, "sh", "-c", "kill -9 $$")
-		if e := w.event("a", 2, service.Exited); e.Exit != (service.Exit{Signal: "KILL"}) {
+		if e := w.event("a", 2, service.Exited); e.Exit != (service.Exit{Signal: "KILL", Number: 9}) {
 			t.Errorf("exit %+v, want by KILL", e.Exit)
 		}
 	})
