@@ -3,7 +3,6 @@ package svlog
 import (
 	"bytes"
 	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 )
@@ -136,20 +135,6 @@ func (d *Dir) next(now time.Time, ext byte) (string, error) {
 func (d *Dir) olds() ([]string, error) {
 	all, err := readNames(d.root.FS())
 	return slices.DeleteFunc(all, func(n string) bool { return n[labelLen+1] == 't' }), err
-}
-
-// readNames returns what belongs to rotated files, sorted.
-func readNames(dir fs.FS) ([]string, error) {
-	var names []string
-	all, err := fs.ReadDir(dir, ".")
-	for _, e := range all {
-		n := e.Name()
-		_, _, ok := scanLabel([]byte(n))
-		if ok && len(n) == labelLen+2 && n[labelLen] == '.' && bytes.IndexByte([]byte("stu"), n[labelLen+1]) >= 0 {
-			names = append(names, n)
-		}
-	}
-	return names, err
 }
 
 // thin deletes the oldest files of too many, but never the newest: two, so that
