@@ -6,10 +6,13 @@ import (
 	"path/filepath"
 
 	"hotsvc/internal/compat"
+	"hotsvc/internal/compat/svlogd"
 )
 
 // programs are the older systems' names that hsctl answers to, by a symlink.
-var programs = merge()
+var programs = merge(
+	svlogd.Programs,
+)
 
 func merge(families ...map[string]compat.Program) map[string]compat.Program {
 	all := map[string]compat.Program{}
