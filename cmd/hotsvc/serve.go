@@ -33,6 +33,10 @@ import (
 // every service to stop; the control edge counts upwards from 1.
 const shutdownCall = -1
 
+// startSlots bounds how many services are on their way up at once, so that a
+// boot of a hundred does not starve each of them. Stops are not bounded.
+const startSlots = 32
+
 // daemon is what the rooms are wired to. Nothing in it decides.
 type daemon struct {
 	layout *layout.Layout
@@ -91,7 +95,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	d.server = &control.Server{Post: d.post, Reload: d.reload, Finish: d.finish, ServiceOf: d.super.ServiceOf, Version: ownVersion(), Group: group,
 		Log: func(line string) { log.Info(line) }}
 	d.devices, d.links = uevent.New(uevent.Config{}), linkwatch.New(linkwatch.Config{Udev: conf.Settings.Udev, Log: func(line string) { log.Warn(line) }})
-	core := engine.New(engine.Options{Version: ownVersion(), BootID: bootID(), Env: baseEnv(), OwnEnv: os.Environ(), Sources: []string{"uevent", "link", "wifi", "mount", "clock"}}, conf, clock())
+	core := engine.New(engine.Options{Version: ownVersion(), BootID: bootID(), Env: baseEnv(), OwnEnv: os.Environ(), Sources: []string{"uevent", "link", "wifi", "mount", "clock"}, Slots: startSlots}, conf, clock())
 	if err := d.takeOver(core); err != nil { // what runs must not be started a second time
 		d.super.Close(true)
 		listener.Close()

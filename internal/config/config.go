@@ -67,18 +67,20 @@ func (c *Config) AttrNames() []string {
 	return slices.Compact(names)
 }
 
-// Reads tells whether any rule, gate or command reads a word. Words that cost a
-// subscription are asked for only then.
-func (c *Config) Reads(word string) bool {
+// Reads tells whether any rule reads one of these words, and which definitions
+// do. Words that cost a subscription are asked for only where they are used.
+func (c *Config) Reads(words ...string) (rules bool, defs map[*service.Definition]bool) {
+	reads := func(has []string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(has, w) })
+	}
 	for i := range c.Rules {
-		if slices.Contains(c.Rules[i].Words(), word) {
-			return true
-		}
+		rules = rules || reads(c.Rules[i].Words())
 	}
+	defs = map[*service.Definition]bool{}
 	for _, d := range c.Services {
-		if slices.Contains(d.Words(), word) {
-			return true
+		if reads(d.Words()) {
+			defs[d] = true
 		}
 	}
-	return false
+	return rules, defs
 }

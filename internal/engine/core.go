@@ -41,6 +41,7 @@ type Options struct {
 	Env     []string // base of every service's environment: PATH, LANG, TZ
 	OwnEnv  []string // the daemon's whole environment, for dialects that inherit it
 	Sources []string // the sources that will report
+	Slots   int      // how many services start at once; 0: all
 }
 
 // Core is the house's state and the one function that changes it.
@@ -62,9 +63,13 @@ type Core struct {
 	crossed   map[object.Kind][]int // rules that look at other objects of a kind
 	ancestors bool                  // some rule reads ATTRS{…}
 	scratch   []int
-	runs      map[runFor]*Unit // who runs for what; nil: to be looked up
-	stalled   bool             // the plan did not come to an end
-	global    bool             // the global record is to be saved
+	interest  *Interest                    // as last told to the sources
+	routes    bool                         // some rule reads default routes
+	routed    map[*service.Definition]bool // definitions that do
+	runs      map[runFor]*Unit             // who runs for what; nil: to be looked up
+	starting  int                          // services that hold a start slot
+	stalled   bool                         // the plan did not come to an end
+	global    bool                         // the global record is to be saved
 }
 
 // New makes a core with its first configuration. It knows nothing of the system
@@ -231,7 +236,7 @@ func (c *Core) configure(conf *config.Config) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(conf.Services)) {
 		def := conf.Services[name]
-		if !isTemplate(def) {
+		if !def.OnDemand() {
 			c.unit(name)
 		}
 		for i := range def.Policy.Gates {
@@ -245,8 +250,8 @@ func (c *Core) configure(conf *config.Config) {
 	for i := range conf.Rules {
 		c.ancestors = c.ancestors || slices.ContainsFunc(conf.Rules[i].Words(), func(w string) bool { return strings.HasPrefix(w, "ATTRS{") })
 	}
-	c.emit(Effect{Kind: EffectInterest, Interest: &Interest{
-		Attrs: conf.AttrNames(), DefaultRoutes: conf.Reads("default4") || conf.Reads("default6")}})
+	c.interest = nil
+	c.routes, c.routed = conf.Reads("default4", "default6")
 	c.relink, c.replan = true, true
 	for _, o := range c.Objects.All("") {
 		c.evaluate(o.Life.Key)
@@ -298,7 +303,7 @@ func (c *Core) define(u *Unit) {
 		u.eff.Exec = u.Run.Exec
 	}
 	boot := slices.IndexFunc(u.Holds, func(h hold.Hold) bool { return h.Holder == hold.Boot })
-	wanted := u.def.Policy.StartAtBoot && !isTemplate(u.def)
+	wanted := u.def.Policy.StartAtBoot && !u.def.OnDemand()
 	switch {
 	case wanted && boot < 0:
 		u.Holds = append(u.Holds, hold.Hold{Holder: hold.Boot, Number: c.next(), Count: 1, Phase: hold.Held, Since: c.now.Wall})
@@ -308,8 +313,6 @@ func (c *Core) define(u *Unit) {
 		u.dirty = true
 	}
 }
-
-func isTemplate(d *service.Definition) bool { return d.Name[len(d.Name)-1] == '@' }
 
 // names lists the units in name order.
 func (c *Core) names() []string { return slices.Sorted(maps.Keys(c.Units)) }

@@ -34,6 +34,7 @@ func (c *Core) link() {
 	c.linkInner(names)
 	c.relink = false
 	c.sort(names)
+	c.tellInterest()
 	for _, u := range c.order {
 		for _, t := range u.needs {
 			t.neededBy = append(t.neededBy, u)
@@ -42,6 +43,17 @@ func (c *Core) link() {
 			t.afterBy = append(t.afterBy, u)
 		}
 	}
+}
+
+// tellInterest tells the sources what they need to read, where that has changed.
+// Default routes change often, so only a service that is there asks for them.
+func (c *Core) tellInterest() {
+	routes := c.routes || slices.ContainsFunc(c.order, func(u *Unit) bool { return c.routed[u.def] })
+	if c.interest != nil && c.interest.DefaultRoutes == routes {
+		return
+	}
+	c.interest = &Interest{Attrs: c.conf.AttrNames(), DefaultRoutes: routes}
+	c.emit(Effect{Kind: EffectInterest, Interest: c.interest})
 }
 
 // linkInner makes edges of the holds that services took from inside. One that a
@@ -80,7 +92,7 @@ func (c *Core) known(name string) bool {
 	switch {
 	case def == nil:
 		return false
-	case !isTemplate(def):
+	case !service.IsTemplate(def.Name):
 		return def.Name == name
 	}
 	return instance != "" && service.CheckName(name) == ""
@@ -160,7 +172,7 @@ func (c *Core) forget() {
 }
 
 func (c *Core) forgettable(u *Unit) bool {
-	if u.def != nil && !isTemplate(u.def) || len(u.Holds) > 0 || u.Owed || u.Cap.Kind != "" && u.Cap.Kind != hold.CapOnce || u.Machine.State != service.Rest {
+	if u.def != nil && !u.def.OnDemand() || len(u.Holds) > 0 || u.Owed || u.Cap.Kind != "" && u.Cap.Kind != hold.CapOnce || u.Machine.State != service.Rest {
 		return false
 	}
 	if u.Machine.Why == service.Failed && u.Machine.Outcome == service.Refused {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"hotsvc/internal/hold"
-	"hotsvc/internal/object"
 	"hotsvc/internal/service"
 )
 
@@ -43,7 +42,7 @@ func (c *Core) plan() {
 
 // judge says of each unit whether it has to rest and whether it may yet come up.
 func (c *Core) judge() {
-	c.runs = nil
+	c.runs, c.starting = nil, c.slotsTaken()
 	for _, u := range c.order {
 		m := &u.Machine
 		u.must = u.want == hold.Down || u.want == hold.Up && u.stale()
@@ -177,6 +176,9 @@ func (c *Core) obstacle(u *Unit) obstacle {
 	if o := c.twin(u); o != nil {
 		return obstacle{kind: "after", what: o.Name + ", which still runs for the same object"}
 	}
+	if c.opt.Slots > 0 && c.starting >= c.opt.Slots {
+		return obstacle{kind: "after", what: fmt.Sprintf("%d others, which are starting now", c.starting)}
+	}
 	return obstacle{}
 }
 
@@ -232,33 +234,6 @@ func (c *Core) unwanted(u *Unit) obstacle {
 	return obstacle{kind: "unwanted", what: "nothing holds it"}
 }
 
-// twin is another instance of the same template that runs for the same object:
-// after a rename the old one has to end first, because two supplicants on one
-// interface break each other.
-func (c *Core) twin(u *Unit) *Unit {
-	if u.instance == "" {
-		return nil
-	}
-	if c.runs == nil {
-		c.runs = map[runFor]*Unit{}
-		for _, o := range c.order {
-			if !o.Machine.AtRest() && o.instance != "" && o.Run.Key.ID != "" {
-				c.runs[runFor{o.def, o.Run.Key}] = o
-			}
-		}
-	}
-	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && (o.must || o.want != hold.Up && o.Cap.Kind != hold.CapOnce || !o.Machine.Active()) {
-		return o // one that stays was asked for beside this one
-	}
-	return nil
-}
-
-// runFor is a template at work for an object.
-type runFor struct {
-	def *service.Definition
-	key object.Key
-}
-
 // start begins a run: its Exec and its words are frozen now.
 func (c *Core) start(u *Unit) {
 	if u.Machine.Why == service.Backoff {
@@ -268,6 +243,7 @@ func (c *Core) start(u *Unit) {
 	u.Owed, u.Paused, u.Termed = false, false, false
 	u.Cover = hold.Covers(u.Holds)
 	c.freeze(u)
+	c.starting++
 	if c.runs != nil && u.instance != "" && u.Run.Key.ID != "" {
 		c.runs[runFor{u.def, u.Run.Key}] = u
 	}

@@ -199,7 +199,7 @@ func (n *naive) unplugged(id string) {
 		}
 	}
 	for s := range n.until {
-		if n.until[s][id] {
+		if n.until[s][id] && n.listed["link"] { // before it, the list is waited for
 			delete(n.until[s], id)
 			if len(n.until[s]) == 0 && n.caps[s] == hold.CapStop {
 				n.caps[s] = ""

@@ -31,7 +31,7 @@ func newWorld(seed uint64) *world {
 		starts: map[string]int{}, procs: map[string]*proc{}, left: map[string]*leftover{}, lossy: map[string]bool{},
 		calls: map[int64]*Call{}, clients: map[Client]bool{}, now: time.Hour}
 	w.shape, w.conf = invent(r)
-	w.opt = Options{Version: "sim", Sources: []string{"link", "mount"}, Env: []string{"PATH=/bin"}}
+	w.opt = Options{Version: "sim", Sources: []string{"link", "mount"}, Env: []string{"PATH=/bin"}, Slots: w.r.IntN(3)}
 	return w
 }
 

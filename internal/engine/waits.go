@@ -35,10 +35,11 @@ type wait struct {
 	Once     bool          `json:"once"`     // answer now, whatever it is
 	Met      bool          `json:"met"`      // it came; others of the call are still waited for
 	Holder   string        `json:"holder"`   // whose hold ends when the wait fails
+	From     string        `json:"from"`     // the service whose process waits
 }
 
 func (c *Core) newWait(call *Call, name string, g goal) wait {
-	w := wait{ID: call.ID, Verb: call.Verb, Service: name, All: call.Services, Goal: g}
+	w := wait{ID: call.ID, Verb: call.Verb, Service: name, All: call.Services, Goal: g, From: call.Peer.Service}
 	switch {
 	case call.NoWait:
 		w.Goal = waitNothing

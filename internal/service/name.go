@@ -20,6 +20,15 @@ func Split(name string) (template, instance string) {
 	return name, ""
 }
 
+// BuiltIn is where the definitions that come with hotsvc stand, to people.
+const BuiltIn = "built-in/"
+
+// OnDemand tells whether a service is there only while something refers to it:
+// the instances of a template, and what came with hotsvc.
+func (d *Definition) OnDemand() bool {
+	return IsTemplate(d.Name) || strings.HasPrefix(d.Pos.File, BuiltIn)
+}
+
 // IsTemplate tells whether a definition's name is that of a template.
 func IsTemplate(name string) bool { return strings.HasSuffix(name, "@") }
 
