@@ -13,13 +13,8 @@ import (
 	"hotsvc/internal/status"
 )
 
-const (
-	againTime  = 2 * time.Second // how long hsctl asks again when a daemon goes away
-	againPause = 50 * time.Millisecond
-	busyTime   = 10 * time.Second // how long it asks again where there is no room
-	answerTime = 20 * time.Second // for an answer that nothing waits for
-	quietTime  = time.Second      // without a word of what is being waited for
-)
+// quietTime is how long hsctl waits without a word of what for.
+const quietTime = time.Second
 
 // show asks one question and prints what is answered: the daemon's own JSON, or
 // what text makes of it. An error may come with an answer, as from why.
@@ -39,86 +34,19 @@ func show[T any](a *app, verb engine.Verb, p control.Params, text func(T)) (answ
 	return answer, err
 }
 
-// ask has the daemon answer one question. When the daemon goes away before it
-// has answered, as it does when it is upgraded, and asking twice does no harm,
-// hsctl asks the next one.
+// ask has the daemon answer one question, and says meanwhile what is waited for.
 func (a *app) ask(verb engine.Verb, p control.Params, into any) error {
-	op := control.Find(verb)
-	var ends time.Time // of the wait; zero for never
-	patience := time.Duration(0)
-	if op.Waits {
+	patience := control.DefaultTimeout
+	if a.timeout.given {
+		patience = a.timeout.d
+	}
+	if control.Find(verb).Waits {
 		p.NoWait = a.noWait
-		patience = control.DefaultTimeout
-		if a.timeout.given {
-			patience = a.timeout.d
-		}
-	}
-	ctx := context.Background()
-	if patience >= 0 {
-		ends = time.Now().Add(patience)
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, ends.Add(answerTime))
-		defer cancel()
-	}
-	return again(func() (reached bool, err error) {
-		if op.Waits {
-			left := int64(-1)
-			switch {
-			case patience == 0:
-				left = 0
-			case patience > 0: // nearly over is not "only ask"
-				left = max(1, time.Until(ends).Milliseconds())
-			}
-			p.Timeout = &left
-		}
-		c, err := control.Dial(ctx, a.socketPath())
-		if err != nil {
-			return false, err
-		}
-		defer c.Close()
-		if op.Waits && len(p.Services) > 0 {
+		if len(p.Services) > 0 {
 			defer a.showProgress(p.Services)()
 		}
-		return true, c.Call(ctx, verb, p, into)
-	}, repeatable(verb, p))
-}
-
-// again does what a daemon's end may break; where it may be repeated, with the
-// next daemon. Where there was no room nothing was done, so that may be repeated
-// always: many callers at once are nothing unusual when a machine boots.
-func again(do func() (reached bool, err error), repeatable bool) error {
-	began := time.Now()
-	var brokeAt time.Time
-	for {
-		reached, err := do()
-		var failed *control.Error
-		if errors.As(err, &failed) && failed.Busy && time.Since(began) < busyTime {
-			time.Sleep(againPause)
-			continue
-		}
-		if !repeatable || !errors.As(err, &failed) || !failed.Lost {
-			return err
-		}
-		if reached {
-			brokeAt = time.Now()
-		}
-		if brokeAt.IsZero() || time.Since(brokeAt) > againTime {
-			return err
-		}
-		time.Sleep(againPause)
 	}
-}
-
-// repeatable tells whether asking twice is the same as asking once. A counted
-// hold is not, and a restart is one more restart.
-func repeatable(verb engine.Verb, p control.Params) bool {
-	switch verb {
-	case engine.VerbRequire, engine.VerbRelease:
-		return p.As != ""
-	case engine.VerbRestart, engine.VerbReloadService:
-		return false
-	}
-	return true
+	return control.Ask(a.socketPath(), verb, p, patience, into)
 }
 
 // services asks how services are, all or those that match, beside the question

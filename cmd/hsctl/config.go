@@ -126,7 +126,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:    nothing,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var daemon *string
-			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+			ctx, cancel := context.WithTimeout(context.Background(), control.AnswerTime)
 			defer cancel()
 			if c, err := control.Dial(ctx, a.socketPath()); err == nil {
 				defer c.Close()

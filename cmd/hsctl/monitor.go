@@ -30,7 +30,7 @@ and the line says how many were skipped. With --json: one object a line.`,
 func (a *app) monitor(patterns []string) error {
 	ctx := context.Background()
 	counts := map[string]int64{}
-	return again(func() (reached bool, err error) {
+	return control.Again(func() (reached bool, err error) {
 		c, err := control.Dial(ctx, a.socketPath())
 		if err != nil {
 			return false, err
@@ -44,7 +44,7 @@ func (a *app) monitor(patterns []string) error {
 			}
 			return nil
 		})
-	}, true)
+	})
 }
 
 func (a *app) printChange(ch status.Change, counts map[string]int64) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -65,7 +64,7 @@ Exit status: 0 yes, 1 no, 2 not in time, 3 no such service, 4 not permitted,
 	flags.Var(&a.timeout, "timeout", `how long a verb waits: "5s", "2m", "0" to ask only, "forever" (1m unless told)`)
 	flags.BoolVar(&a.noWait, "no-wait", false, "return when it is ordered, not when it is done")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colour, not even on a terminal; also $NO_COLOR")
-	flags.StringVar(&a.socket, "socket", "", "the daemon's socket at `PATH`; also $HOTSVC_SOCKET (else "+systemSocket+")")
+	flags.StringVar(&a.socket, "socket", "", "the daemon's socket at `PATH`; also $HOTSVC_SOCKET (else "+layout.SystemSocket+")")
 	flags.BoolP("help", "h", false, "this text; of a verb: all about it")
 	root.RegisterFlagCompletionFunc("timeout", cobra.FixedCompletions([]string{"0", "5s", "1m", "forever"}, cobra.ShellCompDirectiveNoFileComp))
 
@@ -116,22 +115,12 @@ hsctl VERB --help tells all about a verb.
 {{- end}}
 `
 
-const systemSocket = "/run/hotsvc/control"
-
-// socketPath is the socket to ask. An ordinary user without a daemon of his own
-// asks the system's.
+// socketPath is the socket to ask.
 func (a *app) socketPath() string {
 	if a.socket != "" {
 		return a.socket
 	}
-	if s := os.Getenv("HOTSVC_SOCKET"); s != "" {
-		return s
-	}
-	own := layout.Default()
-	if _, err := os.Stat(own.SocketPath()); err == nil {
-		return own.SocketPath()
-	}
-	return systemSocket
+	return layout.Socket()
 }
 
 // timeout is the value of --timeout.
