@@ -18,7 +18,7 @@ type Variant struct {
 	Service string   // the file that the variant stands for
 	File    string   // the file it is, in FS
 	Program string   // what to look for
-	Scripts []string // the program does nothing useful without one of these
+	Scripts []string // the program does nothing useful without one of these, or is another one of the same name
 }
 
 // Variants lists them in the order of preference. The busybox of a distribution
@@ -30,6 +30,20 @@ var Variants = []Variant{
 	{"dhcp@.toml", "variants/dhcp@dhclient.toml", "dhclient", nil},
 	{"dhcp@.toml", "variants/dhcp@busybox.toml", "busybox", udhcpcScripts},
 	{"dhcp@.toml", "variants/dhcp@busybox-own.toml", "busybox", ownScript},
+	{"dhcpd@.toml", "variants/dhcpd@udhcpd.toml", "udhcpd", nil},
+	{"dhcpd@.toml", "variants/dhcpd@busybox.toml", "busybox", nil},
+	{"ftpd.toml", "variants/ftpd@vsftpd.toml", "vsftpd", nil},
+	{"ftpd.toml", "variants/ftpd@busybox.toml", "tcpsvd", nil},
+	{"getty@.toml", "variants/getty@agetty.toml", "agetty", nil},
+	{"getty@.toml", "variants/getty@getty.toml", "getty", nil},
+	{"getty@.toml", "variants/getty@busybox.toml", "busybox", nil},
+	{"inetd.toml", "variants/inetd@openbsd.toml", "inetd", []string{"/etc/init.d/openbsd-inetd"}},
+	{"inetd.toml", "variants/inetd@busybox.toml", "inetd", nil},
+	{"ntpd.toml", "variants/ntpd@chrony.toml", "chronyd", nil},
+	{"ntpd.toml", "variants/ntpd@openntpd.toml", "ntpctl", nil},
+	{"ntpd.toml", "variants/ntpd@ntpd.toml", "ntpd", nil},
+	{"tftpd.toml", "variants/tftpd@hpa.toml", "in.tftpd", nil},
+	{"tftpd.toml", "variants/tftpd@busybox.toml", "udpsvd", nil},
 	{"zeroconf@.toml", "variants/zeroconf@avahi.toml", "avahi-autoipd", nil},
 	{"zeroconf@.toml", "variants/zeroconf@zcip.toml", "zcip", []string{"/etc/zcip.script"}},
 }

@@ -59,7 +59,7 @@ func (b *builder) notes(all []note) []string {
 	}
 	var texts []string
 	for _, n := range all {
-		if d := b.services[n.service]; d != nil && strings.HasPrefix(d.Pos.File, builtIn) && (!n.lack || asked[n.service]) {
+		if d := b.services[n.service]; d != nil && strings.HasPrefix(d.Pos.File, builtIn) && asked[n.service] {
 			texts = append(texts, n.service+": "+n.text)
 		}
 	}

@@ -70,7 +70,7 @@ func TestLayers(t *testing.T) {
 	if got := c.Rules[3].Pos.String(); got != "/etc/rules.d/50-b.toml:1:1" {
 		t.Error(got)
 	}
-	if got := c.ServiceNames(); !slices.Equal(got, []string{"dhcp@", "fw", "log", "supplicant@", "zeroconf@"}) {
+	if got := c.ServiceNames(); !slices.Equal(got, []string{"dhcp-pinger@", "dhcp@", "dhcpd@", "dnsmasq", "ftpd", "fw", "getty@", "gpm", "httpd", "inetd", "log", "nmeter", "ntpd", "supplicant@", "tftpd", "zeroconf@"}) {
 		t.Error(got)
 	}
 	if c.Services["fw"].Exec.Start[0] != "etc" || !c.Services["log"].Masked || c.Service("dhcp@wan0").Exec.Start[0] != "mine" || c.Service("none") != nil {
@@ -248,7 +248,7 @@ func TestReads(t *testing.T) {
 		t.Error(got)
 	}
 	for word, want := range map[string]bool{"default4": true, "ssid": true, "ATTR{a}": true, "default6": false} {
-		if c.Reads(word) != want {
+		if rules, defs := c.Reads(word); (rules || defs[c.Services["fw"]]) != want {
 			t.Errorf("%s: %v", word, !want)
 		}
 	}

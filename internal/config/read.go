@@ -12,6 +12,7 @@ import (
 	shippedrules "hotsvc/rules"
 	shippedservices "hotsvc/services"
 
+	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
 )
 
@@ -108,11 +109,10 @@ type reader struct {
 	notes    []note
 }
 
-// note is something for people to know about a service.
+// note is something for people to know about a service that a rule asks for.
 type note struct {
 	service string
 	text    string
-	lack    bool // matters only if something asks for the service
 }
 
 func (r *reader) rules() {
@@ -160,10 +160,10 @@ func (r *reader) variants(s Source) {
 func (r *reader) noteVariant(v shippedservices.Variant, where string) {
 	name := strings.TrimSuffix(v.Service, suffix)
 	if where == "" {
-		r.notes = append(r.notes, note{name, fmt.Sprintf("no program for it is installed; %s would be one", v.Program), true})
+		r.notes = append(r.notes, note{name, fmt.Sprintf("no program for it is installed; %s would be one", v.Program)})
 		return
 	}
-	r.notes = append(r.notes, note{name, fmt.Sprintf("%s found at %s", v.Program, where), false})
+	r.notes = append(r.notes, note{name, fmt.Sprintf("%s found at %s", v.Program, where)})
 	if !scripted(v, r.in.Find) {
 		var places []string
 		for _, other := range shippedservices.Variants {
@@ -171,7 +171,7 @@ func (r *reader) noteVariant(v shippedservices.Variant, where string) {
 				places = append(places, other.Scripts...)
 			}
 		}
-		r.notes = append(r.notes, note{name, fmt.Sprintf("%s finds no script at %s: it will set nothing up", v.Program, strings.Join(places, " or ")), true})
+		r.notes = append(r.notes, note{name, fmt.Sprintf("%s finds no script at %s: it will set nothing up", v.Program, strings.Join(places, " or "))})
 	}
 }
 
@@ -182,7 +182,7 @@ func scripted(v shippedservices.Variant, find func(string) string) bool {
 
 const (
 	suffix  = ".toml"
-	builtIn = "built-in/" // where shipped files stand, to people
+	builtIn = service.BuiltIn
 )
 
 // dir reads every file of a directory that counts, and tells whether there is

@@ -23,17 +23,17 @@ func TestVariants(t *testing.T) {
 	}{
 		{nil, "udhcpc", []string{"dhcp@: no program for it is installed; udhcpc would be one"}},
 		{map[string]string{"udhcpc": "/sbin/udhcpc", "dhclient": "/sbin/dhclient", "/etc/udhcpc/default.script": "x", "avahi-autoipd": "/b/a"}, "udhcpc",
-			[]string{"dhcp@: udhcpc found at /sbin/udhcpc", "zeroconf@: avahi-autoipd found at /b/a"}},
+			[]string{"dhcp@: udhcpc found at /sbin/udhcpc"}},
 		{map[string]string{"busybox": "/bin/busybox", "dhclient": "/sbin/dhclient", "avahi-autoipd": "/b/a"}, "dhclient",
-			[]string{"dhcp@: dhclient found at /sbin/dhclient", "zeroconf@: avahi-autoipd found at /b/a"}},
+			[]string{"dhcp@: dhclient found at /sbin/dhclient"}},
 		{map[string]string{"busybox": "/bin/busybox", "avahi-autoipd": "/b/a"}, "busybox",
-			[]string{"zeroconf@: avahi-autoipd found at /b/a", "dhcp@: busybox found at /bin/busybox", "dhcp@: busybox finds no script at /usr/share/udhcpc/default.script or /etc/udhcpc/default.script or /etc/hotsvc/udhcpc.script: it will set nothing up"}},
+			[]string{"dhcp@: busybox found at /bin/busybox", "dhcp@: busybox finds no script at /usr/share/udhcpc/default.script or /etc/udhcpc/default.script or /etc/hotsvc/udhcpc.script: it will set nothing up"}},
 		{map[string]string{"busybox": "/bin/busybox", "/etc/hotsvc/udhcpc.script": "x", "zcip": "/b/z", "/etc/zcip.script": "x"}, "busybox -s",
-			[]string{"dhcp@: busybox found at /bin/busybox", "zeroconf@: zcip found at /b/z"}},
+			[]string{"dhcp@: busybox found at /bin/busybox"}},
 		{map[string]string{"udhcpc": "/sbin/udhcpc", "busybox": "/bin/busybox", "dhcpcd": "/sbin/dhcpcd", "avahi-autoipd": "/b/a"}, "dhcpcd",
-			[]string{"dhcp@: dhcpcd found at /sbin/dhcpcd", "zeroconf@: avahi-autoipd found at /b/a"}},
+			[]string{"dhcp@: dhcpcd found at /sbin/dhcpcd"}},
 		{map[string]string{"udhcpc": "/sbin/udhcpc", "dhcpcd": "/sbin/dhcpcd", "/etc/hotsvc/udhcpc.script": "x", "avahi-autoipd": "/b/a"}, "udhcpc -s",
-			[]string{"dhcp@: udhcpc found at /sbin/udhcpc", "zeroconf@: avahi-autoipd found at /b/a"}},
+			[]string{"dhcp@: udhcpc found at /sbin/udhcpc"}},
 	} {
 		in := input(nil, nil)
 		in.Find = func(name string) string { return c.has[name] }
@@ -56,8 +56,26 @@ func TestExamples(t *testing.T) {
 	if problems = append(problems, more...); len(problems) > 0 {
 		t.Fatal(lines(problems))
 	}
-	if len(c.Rules) != 5 {
+	if len(c.Rules) != 10 {
 		t.Error(c.Rules)
+	}
+}
+
+// What is shipped says what it is, and waits until a rule or a person wants it.
+func TestShippedServicesAreThereAndWait(t *testing.T) {
+	c, problems := Load(input(nil, nil))
+	if len(problems) > 0 {
+		t.Fatal(lines(problems))
+	}
+	for _, name := range []string{"dhcp-pinger@", "dhcp@", "dhcpd@", "dnsmasq", "ftpd", "fw", "getty@", "gpm", "httpd", "inetd", "nmeter", "ntpd", "supplicant@", "tftpd", "zeroconf@"} {
+		def := c.Services[name]
+		if def == nil {
+			t.Errorf("no %s", name)
+			continue
+		}
+		if def.Policy.StartAtBoot || def.Description == "" || strings.HasSuffix(name, "@") != strings.Contains(def.Description, "{instance}") {
+			t.Errorf("%s: %+v", name, def)
+		}
 	}
 }
 
