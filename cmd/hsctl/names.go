@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 
 	"hotsvc/internal/compat"
+	"hotsvc/internal/compat/backhand"
 	"hotsvc/internal/compat/svlogd"
 )
 
 // programs are the older systems' names that hsctl answers to, by a symlink.
 var programs = merge(
+	backhand.Programs,
 	svlogd.Programs,
 )
 
