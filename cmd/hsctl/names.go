@@ -8,12 +8,14 @@ import (
 	"hotsvc/internal/compat"
 	"hotsvc/internal/compat/backhand"
 	"hotsvc/internal/compat/svlogd"
+	"hotsvc/internal/compat/sysmgr"
 )
 
 // programs are the older systems' names that hsctl answers to, by a symlink.
 var programs = merge(
 	backhand.Programs,
 	svlogd.Programs,
+	sysmgr.Programs,
 )
 
 func merge(families ...map[string]compat.Program) map[string]compat.Program {
