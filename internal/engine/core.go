@@ -221,9 +221,27 @@ func (c *Core) next() int64 {
 
 // configure puts a configuration in force. What did not change is not touched.
 func (c *Core) configure(conf *config.Config) {
-	c.conf = conf
+	c.use(conf)
 	c.Generation++
 	c.Loaded = c.now.Wall
+	for _, name := range slices.Sorted(maps.Keys(conf.Services)) {
+		if !conf.Services[name].OnDemand() {
+			c.unit(name)
+		}
+	}
+	for _, name := range c.names() {
+		c.define(c.Units[name])
+	}
+	c.relink, c.replan = true, true
+	for _, o := range c.Objects.All("") {
+		c.evaluate(o.Life.Key)
+	}
+	c.dropUnruled()
+}
+
+// use derives from a configuration what the core looks things up in.
+func (c *Core) use(conf *config.Config) {
+	c.conf = conf
 	c.index = rule.NewIndex(conf.Rules)
 	c.crossed, c.gated = map[object.Kind][]int{}, map[object.Kind]bool{}
 	for i := range conf.Rules {
@@ -234,17 +252,10 @@ func (c *Core) configure(conf *config.Config) {
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(conf.Services)) {
-		def := conf.Services[name]
-		if !def.OnDemand() {
-			c.unit(name)
-		}
+	for _, def := range conf.Services {
 		for i := range def.Policy.Gates {
 			c.gated[def.Policy.Gates[i].Object] = true
 		}
-	}
-	for _, name := range c.names() {
-		c.define(c.Units[name])
 	}
 	c.ancestors = false
 	for i := range conf.Rules {
@@ -252,11 +263,6 @@ func (c *Core) configure(conf *config.Config) {
 	}
 	c.interest = nil
 	c.routes, c.routed = conf.Reads("default4", "default6")
-	c.relink, c.replan = true, true
-	for _, o := range c.Objects.All("") {
-		c.evaluate(o.Life.Key)
-	}
-	c.dropUnruled()
 }
 
 // unit returns the unit of that name, made if there was none.

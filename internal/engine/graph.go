@@ -172,7 +172,7 @@ func (c *Core) forget() {
 }
 
 func (c *Core) forgettable(u *Unit) bool {
-	if u.def != nil && !u.def.OnDemand() || len(u.Holds) > 0 || u.Owed || u.Cap.Kind != "" && u.Cap.Kind != hold.CapOnce || u.Machine.State != service.Rest {
+	if u.def != nil && !u.def.OnDemand() || len(u.Holds) > 0 || u.Owed || u.Cap.Kind != "" || u.Machine.State != service.Rest {
 		return false
 	}
 	if u.Machine.Why == service.Failed && u.Machine.Outcome == service.Refused {

@@ -24,6 +24,21 @@ func (c *Core) once(call *Call, u *Unit) {
 		u.Pardon = c.next()
 	}
 	c.touched(u, "to run once, says "+by)
+	c.onceOver(u)
+}
+
+// onceOver makes a stop of a once-run that is over, if anything would start the
+// service again.
+func (c *Core) onceOver(u *Unit) {
+	if u.Cap.Kind != hold.CapOnce || u.Owed || u.Machine.State != service.Rest {
+		return
+	}
+	if !c.heldUp(u) {
+		u.Cap = hold.Cap{}
+		return
+	}
+	u.Cap.Kind = hold.CapStop
+	c.behind(u, &u.Cap.Gone, map[*Unit]bool{})
 }
 
 // exit is `sv x`: what people said of a service is forgotten, and its run ends.
@@ -38,7 +53,7 @@ func (c *Core) exit(u *Unit, by string) {
 func isAdmin(h hold.Hold) bool { return h.Holder == hold.Admin }
 
 // capVerbs says what each kind of cap did.
-var capVerbs = map[string]string{hold.CapOnce: "ran once, as asked", hold.CapStop: "stopped", hold.CapBlock: "blocked"}
+var capVerbs = map[string]string{hold.CapOnce: "to run once, as asked", hold.CapStop: "stopped", hold.CapBlock: "blocked"}
 
 // signalLetters are sv's letters for signals, by which control/ scripts are named.
 var signalLetters = map[string]string{

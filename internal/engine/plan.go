@@ -268,6 +268,7 @@ func (c *Core) fire(u *Unit, e service.Event) {
 	if m.State == service.Rest && u.def != nil {
 		u.eff.Exec = u.def.Exec
 	}
+	c.onceOver(u)
 	u.dirty, c.replan = true, true
 }
 

@@ -169,5 +169,6 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 	if m.State != was || alive {
 		u.Because = fmt.Sprintf("taken over: it was %v when the last daemon ended", was)
 	}
+	c.onceOver(u)
 	u.dirty, c.replan = true, true
 }

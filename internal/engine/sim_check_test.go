@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -58,8 +59,22 @@ func (w *world) compareShadow(in []Input, effects []Effect) {
 	}
 	same, _ := w.shadow.Step(w.clock(), in)
 	if !reflect.DeepEqual(effects, same) {
-		w.bad("the same inputs gave other effects")
+		w.bad("the same inputs gave other effects: %s", firstDifference(effects, same))
 	}
+}
+
+func firstDifference(a, b []Effect) string {
+	for i := range max(len(a), len(b)) {
+		switch {
+		case i >= len(a):
+			return "none, and " + b[i].String()
+		case i >= len(b):
+			return a[i].String() + ", and none"
+		case !reflect.DeepEqual(a[i], b[i]):
+			return fmt.Sprintf("%s %s, and %s %s", &a[i], a[i].Record, &b[i], b[i].Record)
+		}
+	}
+	return "none"
 }
 
 // retries tells whether a service tries for ever what cannot be.
@@ -71,6 +86,13 @@ func (w *world) retries(s string) bool {
 	return slices.ContainsFunc(w.shape.needs(s), w.retries)
 }
 
+// waitsForTwin tells whether a service, or one that it starts after, waits for
+// the instance of an old name, which stays.
+func (w *world) waitsForTwin(u *Unit) bool {
+	twin := w.core.twin(u)
+	return twin != nil && twin.want != hold.Down || slices.ContainsFunc(u.after, func(t *Unit) bool { return t.pending && w.waitsForTwin(t) })
+}
+
 // checkQuiet: when nothing happens any more, everything is as it is wanted.
 func (w *world) checkQuiet() {
 	c := w.core
@@ -79,8 +101,8 @@ func (w *world) checkQuiet() {
 	}
 	for _, u := range c.order {
 		m := &u.Machine
-		if w.retries(u.Name) || c.twin(u) != nil && c.twin(u).want == hold.Up {
-			continue // after a rename, somebody still holds the instance of the old name
+		if w.retries(u.Name) || w.waitsForTwin(u) {
+			continue // after a rename, somebody still holds the instance of the old name, or left it to its end
 		}
 		needs := !slices.ContainsFunc(u.needs, func(t *Unit) bool { return t.Machine.State != service.Up })
 		switch {

@@ -149,13 +149,27 @@ func (n *naive) dropInner(w *world) {
 	}
 }
 
-// compare holds the core's want against the naive one, after a Step.
-func (n *naive) compare(w *world) {
+// onceOver follows the other one: a once-run that is over is a stop, or nothing.
+func (n *naive) onceOver(w *world) {
 	for s, kind := range n.caps {
-		if kind == hold.CapOnce && w.core.Units[s] == nil {
-			n.caps[s] = "" // the run is over, and nothing refers to the instance
+		u := w.core.Units[s]
+		switch {
+		case kind != hold.CapOnce:
+		case u == nil || u.Cap.Kind == "":
+			n.caps[s] = ""
+		case u.Cap.Kind == hold.CapStop:
+			n.caps[s] = hold.CapStop
+			n.behind(s, s, map[string]bool{})
+			if u.Machine.State != service.Rest {
+				w.bad("%s was to run once, and is stopped while %v", s, u.Machine.State)
+			}
 		}
 	}
+}
+
+// compare holds the core's want against the naive one, after a Step.
+func (n *naive) compare(w *world) {
+	n.onceOver(w)
 	for _, e := range w.core.replies {
 		panic("a reply was left behind: " + describeEffect(&e))
 	}

@@ -175,6 +175,7 @@ func (w *world) clock() Now { return Now{Mono: w.now, Wall: time.Unix(0, 0).UTC(
 
 // step is what Run does: one Step, and its effects to the executors.
 func (w *world) step() {
+	var err error
 	in := w.inbox
 	w.inbox = nil
 	w.steps++
@@ -183,6 +184,11 @@ func (w *world) step() {
 		w.t("in   %s", describeInput(&in[i]))
 	}
 	w.naive.tick(w.now)
+	if w.r.IntN(400) == 0 && !w.core.replan && !w.core.relink { // the shadow is a core that goes on from a snapshot
+		if w.shadow, err = Resume(w.opt, w.core.conf, w.core.Snapshot(), w.clock()); err != nil {
+			w.bad("%v", err)
+		}
+	}
 	effects, wake := w.core.Step(w.clock(), in)
 	w.compareShadow(in, effects)
 	w.naive.replied(effects)

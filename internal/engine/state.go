@@ -52,6 +52,10 @@ type Unit struct {
 	Shown    string          `json:"shown"` // public state at the last Step
 	Since    time.Time       `json:"since"` // of Shown
 
+	// Only in a snapshot: what is not derived, and no record needs.
+	Unclaimed bool            `json:"unclaimed,omitempty"`
+	Last      *service.Policy `json:"last,omitempty"` // of a definition that is gone
+
 	def       *service.Definition // nil: defined no more
 	eff       *service.Definition // what the machine steps by: the run's Exec, today's Policy
 	instance  string

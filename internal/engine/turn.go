@@ -47,7 +47,7 @@ func (c *Core) twin(u *Unit) *Unit {
 			}
 		}
 	}
-	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && (o.must || o.want != hold.Up && o.Cap.Kind != hold.CapOnce || !o.Machine.Active()) {
+	if o := c.runs[runFor{u.def, u.primary().Life.Key}]; o != nil && o != u && (o.must || o.want != hold.Up || !o.Machine.Active()) {
 		return o // one that stays was asked for beside this one
 	}
 	return nil

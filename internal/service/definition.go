@@ -63,6 +63,7 @@ type Exec struct {
 	Input        string // the service whose output is stdin; "": /dev/null
 	CopyOf       string // directory of which Cwd is made a copy before each start
 	InheritEnv   bool   // the daemon's whole environment
+	Identity     uint64 // which of the directories that followed each other under one name; 0: not known
 }
 
 // Policy is how a service is treated. A change of it applies at once.
@@ -82,7 +83,7 @@ type Policy struct {
 	Manner          Manner
 
 	Needs, Wants, After []string // {instance} not yet replaced
-	Gates               []Gate   // with those that System made
+	Gates               []Gate   `json:"-"` // with those that System made
 	System              []string // system_dependencies as written: "TIME", "MOUNTS"
 	StartAtBoot         bool
 }
