@@ -82,13 +82,23 @@ func (c *Client) Call(ctx context.Context, verb engine.Verb, p Params, into any)
 // Monitor calls each with what changes, until ctx ends, each fails, or the
 // daemon goes away.
 func (c *Client) Monitor(ctx context.Context, patterns []string, each func([]status.Change) error) error {
-	op := Find(engine.VerbMonitor)
-	return c.roundTrip(ctx, Interface+"."+op.Method, true, Params{Services: patterns}, func(fields map[string]json.RawMessage) error {
-		var changes []status.Change
-		if err := json.Unmarshal(fields[op.Field], &changes); err != nil {
+	return stream(ctx, c, engine.VerbMonitor, Params{Services: patterns}, each)
+}
+
+// Record calls each with the journal, piece by piece, until ctx ends, each fails,
+// or the daemon goes away.
+func (c *Client) Record(ctx context.Context, each func(string) error) error {
+	return stream(ctx, c, engine.VerbRecord, Params{}, each)
+}
+
+func stream[T any](ctx context.Context, c *Client, verb engine.Verb, p Params, each func(T) error) error {
+	op := Find(verb)
+	return c.roundTrip(ctx, Interface+"."+op.Method, true, p, func(fields map[string]json.RawMessage) error {
+		var part T
+		if err := json.Unmarshal(fields[op.Field], &part); err != nil {
 			return err
 		}
-		return each(changes)
+		return each(part)
 	})
 }
 

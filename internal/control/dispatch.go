@@ -113,8 +113,8 @@ func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, gone <-
 		case <-ctx.Done():
 			return false // the daemon ends: callers ask the next one
 		}
-		changes, last := box.take()
-		if len(changes) > 0 && !send(op.answer(engine.Reply{More: true, Value: changes})) {
+		part, last := box.take()
+		if part != nil && !send(op.answer(engine.Reply{More: true, Value: part})) {
 			if last == nil {
 				c.server.Post(engine.Input{Hangup: id})
 			}

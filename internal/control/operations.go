@@ -71,6 +71,8 @@ var Operations = []Operation{
 		"rules", []status.Rule{}, "Lists the rules and what they do now."},
 	{engine.VerbMonitor, "Monitor", Read, Patterns, nil, false, true,
 		"changes", []status.Change{}, "Tells transitions as they happen; a gap in count says that some were skipped."},
+	{engine.VerbRecord, "Record", Write, NoNames, nil, false, true,
+		"journal", "", "Tells what the daemon knows, then all that it is told and decides, as text: one line of JSON each."},
 	{engine.VerbRequire, "Require", Write, AllNames, []string{"as"}, true, false,
 		"done", []status.Done{}, "Takes a hold on services. One that fails leaves no hold."},
 	{engine.VerbRelease, "Release", Write, AllNames, []string{"as"}, true, false,

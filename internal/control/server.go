@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/status"
@@ -200,6 +201,7 @@ func (s *Server) log(line string) {
 type mailbox struct {
 	mu      sync.Mutex
 	changes []status.Change
+	journal []byte
 	at      map[string]int // where a service stands in changes
 	last    *engine.Reply
 	bell    chan struct{}
@@ -215,7 +217,11 @@ func (m *mailbox) put(r engine.Reply) {
 		}
 		return
 	}
-	c := r.Value.(status.Change) // only of Monitor there is more
+	if line, ok := r.Value.(engine.JournalLine); ok {
+		m.write(line)
+		return
+	}
+	c := r.Value.(status.Change) // there is more only of Monitor and Record
 	if i, ok := m.at[c.Service]; ok {
 		m.changes[i] = c
 		return
@@ -227,11 +233,41 @@ func (m *mailbox) put(r engine.Reply) {
 	m.changes = append(m.changes, c)
 }
 
-// take empties the box: the changes so far, and the last reply once it is there.
-func (m *mailbox) take() ([]status.Change, *engine.Reply) {
+// maxJournal is how much of a journal may wait for a slow reader: beyond, it has
+// a gap, so it ends.
+const maxJournal = 32 << 20
+
+func (m *mailbox) write(line engine.JournalLine) {
+	switch {
+	case m.last != nil:
+	case len(m.journal)+len(line) > maxJournal:
+		m.last = &engine.Reply{Code: engine.CodeNo, Error: "the journal was not read fast enough: what comes now is not in it"}
+	default:
+		m.journal = append(m.journal, line...)
+	}
+}
+
+// take empties the box: the next part of what there is more of, or nil, and the
+// last reply once it is there and all before it has been taken.
+func (m *mailbox) take() (part any, last *engine.Reply) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	changes := m.changes
-	m.changes, m.at = nil, nil
-	return changes, m.last
+	switch {
+	case len(m.changes) > 0:
+		part = m.changes
+		m.changes, m.at = nil, nil
+	case len(m.journal) > 0:
+		n := min(len(m.journal), maxMessage/4) // escaped, it is longer
+		for n < len(m.journal) && !utf8.RuneStart(m.journal[n]) {
+			n--
+		}
+		part = string(m.journal[:n])
+		if m.journal = m.journal[n:]; len(m.journal) == 0 {
+			m.journal = nil
+		} else {
+			ring(m.bell)
+			return part, nil
+		}
+	}
+	return part, m.last
 }

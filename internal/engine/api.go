@@ -64,6 +64,7 @@ const (
 	VerbObjects       Verb = "objects"
 	VerbRules         Verb = "rules"
 	VerbMonitor       Verb = "monitor"  // answered again and again until hang-up
+	VerbRecord        Verb = "record"   // likewise: the journal
 	VerbShutdown      Verb = "shutdown" // the daemon's own SIGTERM: like stopall, not remembered
 )
 

@@ -26,6 +26,8 @@ func (c *Core) call(call *Call) {
 		c.answer(call.ID, c.rulesReport())
 	case VerbMonitor:
 		c.Monitors = append(c.Monitors, monitor{ID: call.ID, Patterns: call.Services, Seen: c.transitions()})
+	case VerbRecord:
+		c.newRecorders = append(c.newRecorders, call.ID)
 	case VerbSuspend, VerbStopAll:
 		c.suspend(call)
 	case VerbShutdown:

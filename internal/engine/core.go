@@ -57,19 +57,21 @@ type Core struct {
 	replies []Effect
 	wake    time.Duration // the nearest deadline; 0: none
 
-	relink    bool // units or their edges changed: rebuild order
-	replan    bool // something changed that the plan reads
-	gated     map[object.Kind]bool
-	crossed   map[object.Kind][]int // rules that look at other objects of a kind
-	ancestors bool                  // some rule reads ATTRS{…}
-	scratch   []int
-	interest  *Interest                    // as last told to the sources
-	routes    bool                         // some rule reads default routes
-	routed    map[*service.Definition]bool // definitions that do
-	runs      map[runFor]*Unit             // who runs for what; nil: to be looked up
-	starting  int                          // services that hold a start slot
-	stalled   bool                         // the plan did not come to an end
-	global    bool                         // the global record is to be saved
+	relink       bool // units or their edges changed: rebuild order
+	replan       bool // something changed that the plan reads
+	gated        map[object.Kind]bool
+	crossed      map[object.Kind][]int // rules that look at other objects of a kind
+	ancestors    bool                  // some rule reads ATTRS{…}
+	scratch      []int
+	recorders    []int64                      // calls that are told the journal
+	newRecorders []int64                      // that are to be told its beginning first
+	interest     *Interest                    // as last told to the sources
+	routes       bool                         // some rule reads default routes
+	routed       map[*service.Definition]bool // definitions that do
+	runs         map[runFor]*Unit             // who runs for what; nil: to be looked up
+	starting     int                          // services that hold a start slot
+	stalled      bool                         // the plan did not come to an end
+	global       bool                         // the global record is to be saved
 }
 
 // New makes a core with its first configuration. It knows nothing of the system
@@ -114,7 +116,10 @@ func (c *Core) Step(now Now, in []Input) (effects []Effect, wake time.Duration) 
 		}
 		c.waits()
 	}
-	return c.finish()
+	effects, wake = c.finish()
+	c.record(in, effects)
+	effects, c.replies = append(effects, c.replies...), nil
+	return effects, wake
 }
 
 func (c *Core) take(in *Input) {

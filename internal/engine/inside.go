@@ -36,6 +36,7 @@ func (c *Core) fromInside(call *Call) bool {
 // was put off until then.
 func (c *Core) hangup(id int64) {
 	c.Monitors = slices.DeleteFunc(c.Monitors, func(m monitor) bool { return m.ID == id })
+	c.recorders = slices.DeleteFunc(c.recorders, func(r int64) bool { return r == id })
 	for _, w := range c.Waits {
 		// what is not waited for was granted; a pre that was killed while it
 		// waited comes again, and must find what it asked for on its way up

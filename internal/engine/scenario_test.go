@@ -148,10 +148,11 @@ func storyDiff(want, got string) string {
 
 // story is one run: the world around a core, which does as it is told.
 type story struct {
-	t     *testing.T
-	parts map[string]string
-	out   bytes.Buffer
-	last  time.Duration // of the last line that was printed
+	journal []byte // of the present daemon
+	t       *testing.T
+	parts   map[string]string
+	out     bytes.Buffer
+	last    time.Duration // of the last line that was printed
 
 	core  *Core
 	epoch int // of the daemon
@@ -229,11 +230,13 @@ func (s *story) config(version string, without []string) *config.Config {
 
 // start has a daemon come to life.
 func (s *story) start(version string) {
+	s.replay() // of the daemon before
 	s.epoch++
 	s.core = New(Options{Version: "story", BootID: "boot", Env: []string{"PATH=/bin"}, Sources: []string{"uevent", "link", "mount", "clock"}},
 		s.config(version, nil), s.clock())
 	s.core.Restore(s.disk, s.global, s.live())
 	s.step()
+	s.listen()
 }
 
 var storyTime = regexp.MustCompile(`^(\+?)([0-9][0-9a-z.]*)(?:\s+|$)`)
@@ -271,6 +274,7 @@ func (s *story) run(text string) string {
 			s.drain()
 		}
 	}
+	s.replay()
 	return s.out.String()
 }
 
@@ -343,6 +347,8 @@ func (s *story) step(in ...Input) {
 	effects, wake := s.core.Step(s.clock(), in)
 	s.wake = wake
 	for i := range effects {
-		s.effect(&effects[i])
+		if !s.heard(&effects[i]) {
+			s.effect(&effects[i])
+		}
 	}
 }
