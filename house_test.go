@@ -23,11 +23,11 @@ var floors = []struct {
 	rooms []string
 }{
 	{"words", true, []string{"internal/toml", "internal/object", "internal/match", "internal/resync", "rules", "services"}},
-	{"rules and services", true, []string{"internal/rule", "internal/service", "internal/hold"}},
+	{"rules and services", true, []string{"internal/rule", "internal/service", "internal/hold", "internal/dialect"}},
 	{"values", true, []string{"internal/config", "internal/status"}},
 	{"engine", true, []string{"internal/engine"}},
 	{"edges", false, []string{"internal/nlsource", "internal/sysfs", "internal/uevent", "internal/linkwatch", "internal/hostwatch",
-		"internal/svlog", "internal/supervise", "internal/control", "internal/layout"}},
+		"internal/svlog", "internal/supervise", "internal/superdir", "internal/control", "internal/layout"}},
 	{"faces", false, []string{"internal/compat", "internal/compat/runit", "internal/compat/chpst", "internal/compat/backhand", "internal/compat/sysmgr", "internal/compat/svlogd"}},
 	{"commands", false, []string{"cmd/hotsvc", "cmd/hsctl"}},
 }
@@ -37,6 +37,7 @@ var inFloor = map[string][]string{
 	"internal/match":     {"internal/toml"},
 	"internal/hold":      {"internal/rule"},
 	"internal/service":   {"internal/rule"},
+	"internal/dialect":   {"internal/service"},
 	"internal/uevent":    {"internal/nlsource", "internal/sysfs"},
 	"internal/linkwatch": {"internal/nlsource", "internal/sysfs"},
 	"internal/nlsource":  {},

@@ -22,50 +22,47 @@ const (
 // makes the same again. What later layers override is not in it.
 func (c *Config) Archive() []byte {
 	var mounts strings.Builder
-	for _, m := range c.mounts {
+	for _, m := range c.made.mounts {
 		fmt.Fprintln(&mounts, strconv.Quote(m))
 	}
 	parts := []part{{settingsPart, []byte(c.Settings.String())}, {mountsPart, []byte(mounts.String())}}
-	for _, f := range c.files {
+	for _, f := range c.made.files {
 		parts = append(parts, part{fmt.Sprintf("%s %q %q", f.kind, f.name, f.path), f.data})
 	}
 	return joinParts(parts)
 }
 
 // FromArchive makes the configuration of an archive, without the files that have
-// a problem. It is an error if the text is no archive.
+// a problem, and without the trees of other dialects, which are read where they
+// stand. It is an error if the text is no archive.
 func FromArchive(data []byte) (*Config, error) {
-	var (
-		files    []file
-		mounts   []string
-		settings = DefaultSettings()
-	)
+	m := material{settings: DefaultSettings()}
 	for _, p := range splitParts(data) {
 		switch p.name {
 		case settingsPart:
 			var problems []toml.Problem
-			if settings, problems = ParseSettings(settingsPart, p.data); toml.HasErrors(problems) {
+			if m.settings, problems = ParseSettings(settingsPart, p.data); toml.HasErrors(problems) {
 				return nil, fmt.Errorf("archived configuration: %s", problems[0])
 			}
 		case mountsPart:
 			for line := range strings.Lines(string(p.data)) {
-				m, err := strconv.Unquote(strings.TrimSpace(line))
+				target, err := strconv.Unquote(strings.TrimSpace(line))
 				if err != nil {
 					return nil, fmt.Errorf("archived configuration: %s: %q is no quoted text", mountsPart, line)
 				}
-				mounts = append(mounts, m)
+				m.mounts = append(m.mounts, target)
 			}
 		default:
 			f := file{data: p.data}
 			if _, err := fmt.Sscanf(p.name, "%s %q %q", &f.kind, &f.name, &f.path); err != nil || f.kind != rulesKind && f.kind != servicesKind {
 				return nil, fmt.Errorf("archived configuration: part %q is unknown", p.name)
 			}
-			files = append(files, f)
+			m.files = append(m.files, f)
 		}
 	}
-	if len(files) == 0 {
+	if len(m.files) == 0 {
 		return nil, fmt.Errorf("archived configuration: there is no file in it")
 	}
-	c, _ := build(settings, files, mounts, false, nil, nil)
+	c, _ := build(m, Input{})
 	return c, nil
 }

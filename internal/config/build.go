@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"hotsvc/internal/dialect"
 	"hotsvc/internal/rule"
 	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
@@ -15,9 +16,8 @@ import (
 // the other until what remains has none: a service falls back to the layer
 // below, so that a router keeps its uplink.
 type builder struct {
-	settings Settings
-	mounts   []string
-	strict   bool            // nothing is left out: say all that is wrong
+	material
+	in       Input
 	bad      map[string]bool // paths of files that have an error
 	problems toml.Problems
 
@@ -25,31 +25,46 @@ type builder struct {
 	services map[string]*service.Definition
 }
 
-func build(settings Settings, files []file, mounts []string, strict bool, problems []toml.Problem, notes []note) (*Config, []toml.Problem) {
-	b := &builder{settings: settings, mounts: mounts, strict: strict, bad: map[string]bool{}}
-	b.problems.Add(problems...)
+// material is what a configuration is made of.
+type material struct {
+	settings Settings
+	mounts   []string
+	files    []file          // lower layers first
+	trees    []dialect.Found // of the directories of services
+	found    []toml.Problem  // while reading, of anything but the trees
+	notes    []note
+}
+
+// build looks at no more of the input than how to build.
+func build(m material, in Input) (*Config, []toml.Problem) {
+	b := &builder{material: m, in: in, bad: map[string]bool{}}
+	b.problems.Add(m.found...)
 	before := -1
 	for len(b.bad) > before {
 		before = len(b.bad)
-		b.parse(files)
+		b.parse()
+		b.miss()
 		b.crossCheck()
-		if strict {
+		if in.Strict {
 			break
 		}
 	}
 	b.warnSelfMade()
+	b.claim()
+	refused := in.Strict && toml.HasErrors(b.problems.Sorted())
+	for _, t := range m.trees {
+		b.problems.Add(t.Problems...)
+	}
 	all := b.problems.Sorted()
-	if strict && toml.HasErrors(all) {
+	if refused {
 		return nil, all
 	}
-	return &Config{
-		Rules: b.rules, Services: b.services, Problems: all, Notes: b.notes(notes), Settings: settings,
-		files: b.effective(files), mounts: mounts,
-	}, all
+	m.files = b.effective()
+	return &Config{Rules: b.rules, Services: b.services, Problems: all, Notes: b.notable(), Settings: m.settings, made: m}, all
 }
 
-// notes picks what matters with these rules.
-func (b *builder) notes(all []note) []string {
+// notable picks what matters with these rules.
+func (b *builder) notable() []string {
 	asked := map[string]bool{}
 	for i := range b.rules {
 		for _, name := range b.rules[i].Require {
@@ -58,12 +73,12 @@ func (b *builder) notes(all []note) []string {
 		}
 	}
 	var texts []string
-	for _, n := range all {
+	for _, n := range b.notes {
 		if d := b.services[n.service]; d != nil && strings.HasPrefix(d.Pos.File, builtIn) && asked[n.service] {
 			texts = append(texts, n.service+": "+n.text)
 		}
 	}
-	return texts
+	return append(texts, b.treeNotes()...)
 }
 
 // note takes problems in, once, and remembers the files to leave out.
@@ -77,16 +92,22 @@ func (b *builder) note(problems []toml.Problem) {
 }
 
 // parse reads the files that are not left out.
-func (b *builder) parse(files []file) {
+func (b *builder) parse() {
 	b.rules, b.services = nil, map[string]*service.Definition{}
 	ruleFiles := map[string]file{}
-	for _, f := range files {
-		switch {
-		case f.kind == rulesKind:
+	taken := 0
+	for _, f := range b.files {
+		if f.kind == rulesKind {
 			ruleFiles[f.name] = f
-		default:
-			b.parseService(f)
+			continue
 		}
+		for ; taken < min(f.layer, len(b.trees)); taken++ {
+			b.take(&b.trees[taken])
+		}
+		b.parseService(f)
+	}
+	for ; taken < len(b.trees); taken++ {
+		b.take(&b.trees[taken])
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(ruleFiles), cmp.Compare[string]) {
 		f := ruleFiles[name]
@@ -94,7 +115,7 @@ func (b *builder) parse(files []file) {
 			continue // a mask
 		}
 		rules, problems := rule.Parse(f.path, f.data, b.settings.Damping)
-		if b.note(problems); !b.bad[f.path] || b.strict {
+		if b.note(problems); !b.bad[f.path] || b.in.Strict {
 			b.rules = append(b.rules, rules...)
 		}
 	}
@@ -104,8 +125,9 @@ func (b *builder) parseService(f file) {
 	name := strings.TrimSuffix(f.name, suffix)
 	if !b.bad[f.path] {
 		def, problems := service.Parse(name, f.path, f.data, b.mounts)
-		if b.note(problems); !b.bad[f.path] || b.strict {
-			b.services[name] = def
+		if b.note(problems); !b.bad[f.path] || b.in.Strict {
+			b.warnTwice(def)
+			b.put(def)
 			return
 		}
 	}
@@ -120,15 +142,15 @@ func (b *builder) parseService(f file) {
 
 // effective lists the files that matter: of each name the last good one, and the
 // ones above it, which have a problem.
-func (b *builder) effective(files []file) []file {
+func (b *builder) effective() []file {
 	good := map[string]int{}
-	for i, f := range files {
+	for i, f := range b.files {
 		if !b.bad[f.path] {
 			good[f.kind+" "+f.name] = i
 		}
 	}
 	var out []file
-	for i, f := range files {
+	for i, f := range b.files {
 		if good[f.kind+" "+f.name] <= i {
 			out = append(out, f)
 		}

@@ -16,8 +16,7 @@ type Config struct {
 	Notes    []string                       // what was found out while reading, for people
 	Settings Settings
 
-	files  []file
-	mounts []string
+	made material // what it was made of
 }
 
 // Settings is hotsvc.toml.
@@ -26,7 +25,7 @@ type Settings struct {
 	SocketGroup string
 	LogLevel    string
 	RulesDirs   []string
-	ServiceDirs []string
+	ServiceDirs []string      // "/etc/hotsvc/services", "runit:/etc/sv"
 	Damping     *rule.Damping // the default of every rule; nil: off
 }
 

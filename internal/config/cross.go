@@ -66,7 +66,7 @@ func sortedNames(services map[string]*service.Definition) []string {
 func (b *builder) unknown(name string) string {
 	template, instance := service.Split(name)
 	switch {
-	case b.services[template] != nil:
+	case b.services[template] != nil, b.services[name] != nil && !service.IsTemplate(name):
 		return ""
 	case b.services[name+"@"] != nil:
 		return fmt.Sprintf("%q is a template: which instance? Write %q and the instance", name, name+"@")

@@ -33,7 +33,7 @@ func TestMistakes(t *testing.T) {
 					root[p.name] = &fstest.MapFile{Data: p.data}
 				}
 			}
-			in, problems := Check(Source{"", root})
+			in, problems := Check(Source{FS: root})
 			c, more := Load(in)
 			var said strings.Builder
 			for _, p := range append(problems, more...) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	shippedrules "hotsvc/rules"
 	shippedservices "hotsvc/services"
 
+	"hotsvc/internal/dialect"
 	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
 )
@@ -21,8 +23,12 @@ const maxFile = 1 << 20
 
 // Source is one directory.
 type Source struct {
-	Name string // as people type it: "/etc/hotsvc/rules.d"
-	FS   fs.FS
+	Name    string // as people type it: "/etc/hotsvc/rules.d"
+	FS      fs.FS
+	Dialect service.Dialect // of services; "": the contents decide
+
+	// Identity tells directories of one name apart that followed each other.
+	Identity func(dir string) uint64
 }
 
 // Input is where a configuration comes from. Later directories override earlier
@@ -32,29 +38,41 @@ type Input struct {
 	Rules    []Source
 	Services []Source
 	Mounts   []string // mount points that MOUNTS waits for
+	Copies   string   // below it linked service directories have copies of their own
+	RunDir   string   // $RUNDIR of sysmgr's services
 
 	// Find returns where a program, or a file with an absolute name, is; "" if
 	// nowhere. It chooses among the shipped variants of a service. Nil finds
 	// nothing.
 	Find func(name string) string
 
-	// Strict refuses the whole if anything is wrong. Without it only the files
-	// with a problem are left out.
+	// Claim makes a directory of runit's this daemon's own. Its error says why
+	// that cannot be and what to do; then the service is Broken. It may be nil.
+	Claim func(dir string) error
+
+	Problems []toml.Problem // found before, in hotsvc.toml
+	Was      *Config        // in force: what is broken in a tree now stays as it was there; nil: nothing
+
+	// Strict refuses the whole if anything native is wrong. Without it only the
+	// files with a problem are left out.
 	Strict bool
 }
 
 // Load reads and checks a configuration. The problems are all there are, the
 // warnings too, in the order of files and lines; the Config is nil only when
-// Strict is set and one of them is an error.
+// Strict is set and one of them is an error in what is native.
 func Load(in Input) (*Config, []toml.Problem) {
 	r := reader{in: in}
+	r.problems.Add(in.Problems...)
 	r.rules()
 	r.services()
-	return build(in.Settings, r.files, in.Mounts, in.Strict, r.problems.Sorted(), r.notes)
+	return build(material{
+		settings: in.Settings, mounts: in.Mounts, files: r.files, trees: r.trees, found: r.problems.Sorted(), notes: r.notes,
+	}, in)
 }
 
 // Check returns the input for a root directory with rules.d, services and
-// hotsvc.toml, any of which may be missing.
+// hotsvc.toml, any of which may be missing, or for a tree of services.
 func Check(root Source) (Input, []toml.Problem) {
 	in := Input{Settings: DefaultSettings(), Strict: true}
 	for _, part := range []struct {
@@ -65,11 +83,15 @@ func Check(root Source) (Input, []toml.Problem) {
 			continue
 		}
 		if sub, err := fs.Sub(root.FS, part.name); err == nil {
-			*part.to = []Source{{root.join(part.name), sub}}
+			*part.to = []Source{{Name: root.join(part.name), FS: sub}}
 		}
 	}
-	if in.Rules == nil && in.Services == nil {
-		return in, []toml.Problem{{Pos: toml.Pos{File: root.Name}, Text: "has neither rules.d nor services"}}
+	if in.Rules == nil && in.Services == nil || root.Dialect != "" {
+		in.Rules, in.Services = nil, []Source{root}
+		if tree := dialect.Read(in.tree(root)); len(tree.Definitions) == 0 && !hasServices(root.FS) {
+			return in, []toml.Problem{{Pos: toml.Pos{File: root.Name}, Text: "has neither rules.d nor services, and is no tree of services itself"}}
+		}
+		return in, nil
 	}
 	data, err := readFile(root.FS, "hotsvc.toml")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,6 +104,15 @@ func Check(root Source) (Input, []toml.Problem) {
 	var problems []toml.Problem
 	in.Settings, problems = ParseSettings(name, data)
 	return in, problems
+}
+
+// hasServices tells whether a directory has native services in it.
+func hasServices(fsys fs.FS) bool {
+	names, _ := fs.Glob(fsys, "*"+suffix)
+	return slices.ContainsFunc(names, func(name string) bool {
+		data, err := readFile(fsys, name)
+		return err == nil && bytes.Contains(data, []byte("exec_start"))
+	})
 }
 
 func (s Source) join(name string) string {
@@ -100,11 +131,15 @@ type file struct {
 	name string // in its directory
 	path string // as people type it
 	data []byte
+
+	layer int // of services: 0 is built in
 }
 
 type reader struct {
 	in       Input
 	files    []file // lower layers first
+	trees    []dialect.Found
+	layer    int
 	problems toml.Problems
 	notes    []note
 }
@@ -121,16 +156,21 @@ func (r *reader) rules() {
 		found = r.dir(rulesKind, s) || found
 	}
 	if !found {
-		r.dir(rulesKind, Source{builtIn + "rules", shippedrules.FS})
+		r.dir(rulesKind, Source{Name: builtIn + "rules", FS: shippedrules.FS})
 	}
 }
 
 func (r *reader) services() {
-	builtin := Source{builtIn + "services", shippedservices.FS}
+	builtin := Source{Name: builtIn + "services", FS: shippedservices.FS}
 	r.dir(servicesKind, builtin)
 	r.variants(builtin)
-	for _, s := range r.in.Services {
-		r.dir(servicesKind, s)
+	for i, s := range r.in.Services {
+		r.layer = i + 1
+		tree := dialect.Read(r.in.tree(s))
+		r.trees = append(r.trees, tree)
+		if tree.Native {
+			r.dir(servicesKind, s)
+		}
 	}
 }
 
@@ -195,37 +235,20 @@ func (r *reader) dir(kind string, s Source) bool {
 	if err != nil {
 		r.problems.Errorf(toml.Pos{File: s.Name}, "%s", plain(err))
 	}
-	var later []string // forms of a service that are not read yet
 	for _, e := range entries {
 		name := e.Name()
 		switch {
 		case strings.HasPrefix(name, "."), strings.HasPrefix(name, "#"), strings.HasSuffix(name, "~"):
 		case strings.HasSuffix(name, suffix):
 			r.read(kind, s, name, name)
-		case kind == servicesKind && !strings.HasPrefix(s.Name, builtIn) && isService(e):
-			later = append(later, name)
 		}
-	}
-	if len(later) > 0 {
-		r.problems.Warnf(toml.Pos{File: s.Name}, "only NAME.toml is read, not the directories and programs %s", strings.Join(later, ", "))
 	}
 	return true
 }
 
-// isService tells whether an entry looks like a service in another dialect: a
-// directory or a program. Leftovers of packagers are neither.
-func isService(e fs.DirEntry) bool {
-	if e.IsDir() {
-		return true
-	}
-	info, err := e.Info()
-	leftover := slices.Contains([]string{".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmsave", ".rpmnew", ".bak", ".orig", ".swp"}, path.Ext(e.Name()))
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && !leftover
-}
-
 // read reads one file under the name that it stands for.
 func (r *reader) read(kind string, s Source, name, as string) {
-	f := file{kind: kind, name: as, path: s.join(name)}
+	f := file{kind: kind, name: as, path: s.join(name), layer: r.layer}
 	data, err := readFile(s.FS, name)
 	if err != nil {
 		r.problems.Errorf(toml.Pos{File: f.path}, "%s", plain(err))

@@ -3,8 +3,11 @@ package config
 import (
 	"fmt"
 	"path"
+	"strings"
 
+	"hotsvc/internal/dialect"
 	"hotsvc/internal/rule"
+	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
 )
 
@@ -48,12 +51,29 @@ func dirs(d *toml.Decoder, key string, to *[]string) {
 		return
 	}
 	for i, name := range names {
-		if !path.IsAbs(name) {
-			d.Problems.Errorf(d.Table.Get(key).Value.List[i].Pos, "%s: %s is no absolute path", key, toml.Quote(name))
+		dir := name
+		if key == "services" {
+			_, dir = dialect.Cut(name)
+		}
+		if !path.IsAbs(dir) {
+			d.Problems.Errorf(d.Table.Get(key).Value.List[i].Pos, "%s: %s is no absolute path%s", key, toml.Quote(name), dialectHint(key, name))
 			return
 		}
 	}
 	*to = names
+}
+
+// dialectHint helps with the word before a colon.
+func dialectHint(key, name string) string {
+	word, dir, ok := strings.Cut(name, ":")
+	if key != "services" || !ok || !path.IsAbs(dir) {
+		return ""
+	}
+	var names []string
+	for _, d := range service.Dialects {
+		names = append(names, string(d))
+	}
+	return fmt.Sprintf(": before a colon stands %s%s", toml.Or(names), toml.DidYouMean(word, names))
 }
 
 // String prints the settings as TOML that ParseSettings reads back.

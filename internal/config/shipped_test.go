@@ -51,7 +51,7 @@ func TestVariants(t *testing.T) {
 
 // The examples are right too.
 func TestExamples(t *testing.T) {
-	in, problems := Check(Source{"examples", os.DirFS("../../rules/examples")})
+	in, problems := Check(Source{Name: "examples", FS: os.DirFS("../../rules/examples")})
 	c, more := Load(in)
 	if problems = append(problems, more...); len(problems) > 0 {
 		t.Fatal(lines(problems))

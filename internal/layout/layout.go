@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"hotsvc/internal/config"
+	"hotsvc/internal/dialect"
 	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
 )
@@ -22,6 +23,10 @@ type Layout struct {
 	RunDir   string
 	LogDir   string
 	Socket   string // RunDir/control
+
+	// Claim makes a service directory of runit's this daemon's own; see
+	// config.Input. A nil one makes no claims.
+	Claim func(dir string) error
 }
 
 // Default is the layout of a system daemon for root, and the XDG base
@@ -55,9 +60,17 @@ func (l *Layout) Absolute() error {
 	if l.Socket != "" {
 		names = append(names, &l.Socket)
 	}
-	for _, dirs := range [][]string{l.Rules, l.Services} {
-		for i := range dirs {
-			names = append(names, &dirs[i])
+	for i := range l.Rules {
+		names = append(names, &l.Rules[i])
+	}
+	for i, tree := range l.Services {
+		d, dir := dialect.Cut(tree)
+		whole, err := filepath.Abs(dir)
+		if err != nil {
+			return fmt.Errorf("layout: %s: %w", dir, err)
+		}
+		if l.Services[i] = whole; d != "" {
+			l.Services[i] = string(d) + ":" + whole
 		}
 	}
 	for _, name := range names {
@@ -82,6 +95,28 @@ func (l *Layout) SocketPath() string {
 // the whole when anything is wrong; without it the files with a problem are
 // left out.
 func (l *Layout) Read(strict bool) (*config.Config, []toml.Problem) {
+	conf, problems := l.load(strict, nil)
+	if strict && toml.HasErrors(problems) {
+		return nil, problems
+	}
+	return conf, problems
+}
+
+// Reload reads the configuration anew. It is refused whole when anything native
+// is wrong; a service of another dialect that is broken now stays as it was.
+func (l *Layout) Reload(was *config.Config) (*config.Config, []toml.Problem) {
+	return l.load(true, was)
+}
+
+// Rescan reads the service trees of other dialects anew, and nothing else. It
+// returns what is in force where nothing changed.
+func (l *Layout) Rescan(was *config.Config) *config.Config {
+	in := l.input(was.Settings)
+	in.Was = was
+	return config.Rescan(in)
+}
+
+func (l *Layout) load(strict bool, was *config.Config) (*config.Config, []toml.Problem) {
 	settings, problems := l.settings()
 	if l.Rules != nil {
 		settings.RulesDirs = l.Rules
@@ -89,20 +124,9 @@ func (l *Layout) Read(strict bool) (*config.Config, []toml.Problem) {
 	if l.Services != nil {
 		settings.ServiceDirs = l.Services
 	}
-	if strict && toml.HasErrors(problems) {
-		in := input(settings)
-		in.Strict = true
-		_, more := config.Load(in) // all problems at once
-		return nil, append(problems, more...)
-	}
-	in := input(settings)
-	in.Strict = strict
-	conf, more := config.Load(in)
-	problems = append(problems, more...)
-	if conf != nil {
-		conf.Problems = problems
-	}
-	return conf, problems
+	in := l.input(settings)
+	in.Strict, in.Was, in.Problems = strict, was, problems
+	return config.Load(in)
 }
 
 func (l *Layout) settings() (config.Settings, []toml.Problem) {
@@ -117,24 +141,53 @@ func (l *Layout) settings() (config.Settings, []toml.Problem) {
 }
 
 // Check reads a directory that has rules.d, services and hotsvc.toml in it, as
-// they would be below /etc/hotsvc.
+// they would be below /etc/hotsvc, or one that is itself a tree of services.
 func Check(dir string) (*config.Config, []toml.Problem) {
-	in, problems := config.Check(config.Source{Name: filepath.Clean(dir), FS: os.DirFS(dir)})
-	in.Mounts, in.Find = fstab(), find
-	conf, more := config.Load(in)
-	return conf, append(problems, more...)
+	d, dir := dialect.Cut(dir)
+	root := source(d, filepath.Clean(dir))
+	in, problems := config.Check(root)
+	l := Default()
+	in.Mounts, in.Find, in.Copies, in.RunDir, in.Problems = fstab(), find, l.copies(), l.SysmgrDir(), problems
+	conf, problems := config.Load(in)
+	if toml.HasErrors(problems) {
+		return nil, problems
+	}
+	return conf, problems
 }
 
 // input is what config.Load needs to know of the system.
-func input(s config.Settings) config.Input {
-	in := config.Input{Settings: s, Mounts: fstab(), Find: find}
+func (l *Layout) input(s config.Settings) config.Input {
+	in := config.Input{Settings: s, Mounts: fstab(), Find: find, Copies: l.copies(), RunDir: l.SysmgrDir(), Claim: l.Claim}
 	for _, dir := range s.RulesDirs {
-		in.Rules = append(in.Rules, config.Source{Name: dir, FS: os.DirFS(dir)})
+		in.Rules = append(in.Rules, source("", dir))
 	}
-	for _, dir := range s.ServiceDirs {
-		in.Services = append(in.Services, config.Source{Name: dir, FS: os.DirFS(dir)})
+	for _, tree := range s.ServiceDirs {
+		in.Services = append(in.Services, source(dialect.Cut(tree)))
 	}
 	return in
+}
+
+func source(d service.Dialect, dir string) config.Source {
+	return config.Source{Name: dir, FS: os.DirFS(dir), Dialect: d, Identity: func(name string) uint64 {
+		return identity(filepath.Join(dir, name))
+	}}
+}
+
+// copies is where linked service directories have copies of their own.
+func (l *Layout) copies() string { return filepath.Join(l.RunDir, "service") }
+
+// SysmgrDir is $RUNDIR of sysmgr's services.
+func (l *Layout) SysmgrDir() string { return filepath.Join(l.RunDir, "sysmgr") }
+
+// Trees lists the directories in which services of other dialects may be.
+func Trees(s config.Settings) []string {
+	var dirs []string
+	for _, tree := range s.ServiceDirs {
+		if d, dir := dialect.Cut(tree); d != service.Native {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // find returns where a program is, or a file that is named whole.

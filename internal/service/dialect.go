@@ -27,6 +27,7 @@ var Dialects = []Dialect{Native, Runit, Backhand, Sysmgr, Hermit}
 type Manner struct {
 	PreOnce     bool          // no exec_start_pre when the last run crashed
 	PreFinal    bool          // an exec_start_pre that fails is not tried again
+	PreIgnored  bool          // how exec_start_pre ends does not matter
 	PostOnStop  bool          // exec_stop_post only after a stop, not after a crash
 	PostCounts  bool          // an exec_stop_post that fails makes the stop fail
 	PostTimeout time.Duration // of exec_stop_post; 0: 10 s

@@ -10,7 +10,7 @@ import (
 	"hotsvc/internal/toml"
 )
 
-// gates reads gate and system_dependencies.
+// gates reads gate, and system_dependencies, which are gates too.
 func (d *decoder) gates(mounts []string) {
 	var subject object.Kind
 	if IsTemplate(d.def.Name) {
@@ -37,6 +37,11 @@ func (d *decoder) gates(mounts []string) {
 		}
 		d.def.Policy.Gates = append(d.def.Policy.Gates, g)
 	}
+	d.systems(mounts)
+}
+
+// systems reads system_dependencies.
+func (d *decoder) systems(mounts []string) {
 	d.Texts("system_dependencies", &d.def.Policy.System)
 	for i, name := range d.def.Policy.System {
 		d.system(d.Table.Get("system_dependencies").Value.List[i], name, mounts)

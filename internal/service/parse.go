@@ -90,14 +90,21 @@ func (d *decoder) kind() {
 
 func (d *decoder) commands() {
 	e := &d.def.Exec
+	d.starts()
+	d.command("exec_stop", &e.Stop)
+	d.command("exec_stop_post", &e.Post)
+}
+
+// starts reads what a start runs.
+func (d *decoder) starts() {
+	e := &d.def.Exec
 	d.command("exec_start", &e.Start)
 	if d.Table.Get("exec_start") == nil {
 		d.Missing("exec_start", `["program", "argument"]`)
 	}
 	d.command("exec_start_pre", &e.Pre)
 	d.Time("exec_start_pre_timeout", &d.def.Policy.PreTimeout)
-	d.command("exec_stop", &e.Stop)
-	d.command("exec_stop_post", &e.Post)
+	d.positive("exec_start_pre_timeout", d.def.Policy.PreTimeout)
 	if e.Type == Daemon {
 		d.warnBackground(e.Start)
 	}
@@ -134,7 +141,6 @@ func (d *decoder) readiness() {
 		d.Problems.Errorf(check.Pos, `check is asked only with ready = "check"`)
 	}
 	d.Time("start_timeout", &d.def.Policy.StartTimeout)
-	d.positive("exec_start_pre_timeout", d.def.Policy.PreTimeout)
 	d.positive("check_every", e.CheckEvery)
 	d.positive("start_timeout", d.def.Policy.StartTimeout)
 }

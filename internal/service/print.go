@@ -32,11 +32,15 @@ func (d *Definition) String() string {
 func (d *Definition) ExecHash() uint64 {
 	var p printer
 	usual := New(d.Name).Exec
-	p.exec(&d.Exec, &usual)
+	exec := d.Exec
+	if d.Dir != "" { // there, scripts beside the program come and go: each run looks for them anew
+		exec.Pre, exec.Post = nil, nil
+	}
+	p.exec(&exec, &usual)
 	h := fnv.New64a()
 	h.Write([]byte(p.String()))
-	if e := &d.Exec; e.Input != "" || e.CopyOf != "" || e.InheritEnv { // of dialects: there is no key for them
-		fmt.Fprintf(h, "%q %q %v", e.Input, e.CopyOf, e.InheritEnv)
+	if e := &d.Exec; e.Input != "" || e.CopyOf != "" || e.InheritEnv || e.Identity != 0 { // of dialects: there is no key for them
+		fmt.Fprintf(h, "%q %q %v %d", e.Input, e.CopyOf, e.InheritEnv, e.Identity)
 	}
 	return h.Sum64()
 }

@@ -81,7 +81,7 @@ func preFailed(d *Definition) Outcome {
 }
 
 func preExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
-	if e.Exit.OK() {
+	if e.Exit.OK() || d.Policy.Manner.PreIgnored {
 		m.noProcess()
 		return m.main(now, d)
 	}
@@ -92,6 +92,11 @@ func preExit(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 }
 
 func preLate(m *Machine, now time.Duration, d *Definition, _ Event) []Effect {
+	if d.Policy.Manner.PreIgnored && !m.Killed { // a script that hangs must not keep the service down
+		m.Killed = true
+		m.Deadline = now + killPatience
+		return m.act(ActKill)
+	}
 	m.State, m.Outcome = Stopping, preFailed(d)
 	m.Killed = true
 	m.Deadline = now + killPatience
@@ -107,6 +112,9 @@ func known(m *Machine, _ time.Duration, _ *Definition, e Event) []Effect {
 
 func fail(m *Machine, now time.Duration, d *Definition, e Event) []Effect {
 	switch {
+	case m.State == Pre && d.Policy.Manner.PreIgnored:
+		m.noProcess()
+		return m.main(now, d)
 	case e.NoExec && !d.Policy.Manner.RetryExec:
 		return m.ended(now, d, NoExec)
 	case m.Command == CommandPre:
