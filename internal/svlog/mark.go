@@ -31,7 +31,8 @@ import (
 //	cell has the byte                    killed between 4 and 5: readv copies in order, so with its last byte
 //	                                     all was copied, and what was copied is out of the FIFO
 //	cell has the complement, and the file is
-//	  as long as size + length           killed between 3 and 4: to be consumed, not written
+//	  as long as size + length           killed between 3 and 4: to be consumed, not written (nor written anew:
+//	                                     somebody may have read it)
 //	  shorter                            killed in 3, which may be torn, or before it: the file is cut back to
 //	                                     size and all is done again, for the FIFO still has it
 //	  (either) but the FIFO has fewer    every descriptor of it was closed while no daemon was there, and what it

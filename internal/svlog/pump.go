@@ -1,7 +1,6 @@
 package svlog
 
 import (
-	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -36,12 +35,13 @@ type Pump struct {
 	in    *os.File
 	fd    int // in's: only the pump closes it
 	conn  syscall.RawConn
-	sink  Sink
 	stop  chan struct{}
 	done  chan struct{}
 
-	refused  time.Time // when the sink could not be opened last; zero: it could
-	patience time.Time // until when nothing is dropped because of that
+	sink     Sink      // nil: not open
+	inLine   bool      // what was carried last did not end its line
+	patience time.Time // until when nothing is dropped because the sink cannot be opened; zero: it can
+	again    time.Time // when that is tried next
 }
 
 // PumpConfig is what a Pump is made of. The functions are called from its goroutine.
@@ -56,6 +56,12 @@ type PumpConfig struct {
 	// It answers whether the pump is to end; still looks once more.
 	End func(still func() bool) bool
 }
+
+// idleTime is how long a sink stays open to which nothing is written: what is
+// silent costs one descriptor and a goroutine.
+const idleTime = time.Minute
+
+var past = time.Unix(1, 0)
 
 // openPatience is how long the FIFO has to hold what cannot be written because
 // the sink cannot be opened. The lock of a daemon that just died is a reason.
@@ -88,7 +94,7 @@ func (m *Marks) Pump(cfg PumpConfig) (*Pump, error) {
 // the FIFO is for the next one.
 func (p *Pump) Stop() {
 	close(p.stop)
-	p.in.SetReadDeadline(time.Unix(1, 0)) // wakes it
+	p.in.SetReadDeadline(past) // wakes it
 }
 
 // Done is closed when the pump has ended.
@@ -98,10 +104,14 @@ func (p *Pump) run() {
 	defer close(p.done)
 	defer p.in.Close()
 	for {
+		p.rest()
 		s, raw := p.next()
 		if s == nil {
 			p.close()
-			return
+			if p.stopped() {
+				return
+			}
+			continue
 		}
 		ended := false
 		switch {
@@ -110,16 +120,33 @@ func (p *Pump) run() {
 		case raw != nil:
 			p.carry(s, raw)
 		default:
-			p.close()
-			ended = p.cfg.End(func() bool {
-				raw, err := s.copy(p.fd)
-				return raw == nil && err != unix.EAGAIN
-			})
+			ended = p.end(s)
 		}
 		p.marks.put(s)
 		if ended {
 			return
 		}
+	}
+}
+
+// rest sets how long next waits.
+func (p *Pump) rest() {
+	var until time.Time // something comes
+	if p.sink != nil {
+		until = time.Now().Add(idleTime)
+	}
+	p.in.SetReadDeadline(until)
+	if p.stopped() { // maybe just before that
+		p.in.SetReadDeadline(past)
+	}
+}
+
+func (p *Pump) stopped() bool {
+	select {
+	case <-p.stop:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -130,10 +157,10 @@ func (p *Pump) close() {
 	}
 }
 
-// next waits for something to carry. Without a scratch it is told to stop; with
-// nothing in it, the FIFO is at its end.
+// next waits for something to carry. With nothing in it, the FIFO is at its end;
+// without a scratch, the wait is over.
 func (p *Pump) next() (s *scratch, raw []byte) {
-	stopped := p.conn.Read(func(uintptr) bool {
+	p.conn.Read(func(uintptr) bool {
 		s = p.marks.take(p.key)
 		var err error
 		if raw, err = s.copy(p.fd); err != unix.EAGAIN {
@@ -144,10 +171,6 @@ func (p *Pump) next() (s *scratch, raw []byte) {
 		s = nil
 		return false
 	})
-	if stopped != nil && s != nil {
-		p.marks.put(s)
-		s = nil
-	}
 	return s, raw
 }
 
@@ -167,7 +190,22 @@ func (p *Pump) carry(s *scratch, raw []byte) {
 	p.tell(sink.Write(out))
 	s.consume(p.fd, len(raw))
 	s.mark.clear()
+	p.inLine = raw[len(raw)-1] != '\n'
 	p.tell(sink.Turn(now)) // one that is full now
+}
+
+// end is where nobody has the FIFO open for writing. A line that was not ended
+// is, lest the next run's first word goes on with it.
+func (p *Pump) end(s *scratch) bool {
+	if p.inLine && p.sink != nil {
+		p.tell(p.sink.Write(p.sink.Render([]byte{'\n'}, time.Now())))
+	}
+	p.inLine = false
+	p.close()
+	return p.cfg.End(func() bool {
+		raw, err := s.copy(p.fd)
+		return raw == nil && err != unix.EAGAIN
+	})
 }
 
 // recover ends the transaction of a daemon that died in it: see mark.go.
@@ -189,24 +227,21 @@ func (p *Pump) recover(s *scratch) {
 
 // open returns the sink; nil if it cannot be opened.
 func (p *Pump) open() Sink {
-	if p.sink != nil {
+	now := time.Now()
+	if p.sink != nil || now.Before(p.again) {
 		return p.sink
 	}
-	now := time.Now()
-	if !p.refused.IsZero() && now.After(p.patience) && now.Sub(p.refused) < openAgain {
-		return nil
-	}
 	sink, err := p.cfg.Open()
-	if err == nil {
-		p.refused, p.sink = time.Time{}, sink
+	switch {
+	case err == nil:
+		p.sink, p.patience = sink, time.Time{}
 		return sink
-	}
-	if p.refused.IsZero() {
+	case p.patience.IsZero():
 		p.patience = now.Add(openPatience)
-	} else if now.After(p.patience) {
+	case now.After(p.patience):
 		p.tell(err)
+		p.again = now.Add(openAgain)
 	}
-	p.refused = now
 	return nil
 }
 
@@ -224,6 +259,6 @@ func (p *Pump) patient() bool {
 
 func (p *Pump) tell(err error) {
 	if err != nil {
-		p.cfg.Trouble(fmt.Errorf("log of %s: %w", p.cfg.Service, err))
+		p.cfg.Trouble(err)
 	}
 }
