@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -72,6 +73,16 @@ func transcripts(t *testing.T, start func(dir string) (daemon, error)) {
 				}
 				if strconv.Itoa(code) != args[0] {
 					ts.Fatalf("exit status %d", code)
+				}
+			},
+			"waitfor": func(ts *testscript.TestScript, _ bool, args []string) {
+				for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+					if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+						return
+					}
+					if time.Since(begin) > 10*time.Second {
+						ts.Fatalf("%s does not come", args[0])
+					}
 				}
 			},
 			"daemon": func(ts *testscript.TestScript, _ bool, args []string) {

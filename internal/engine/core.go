@@ -93,6 +93,12 @@ func New(opt Options, conf *config.Config, now Now) *Core {
 	return c
 }
 
+// Now is the time of the last Step.
+func (c *Core) Now() Now { return c.now }
+
+// Config is the configuration in force.
+func (c *Core) Config() *config.Config { return c.conf }
+
 // Step is the whole house. It returns what is to be done, saves before spawns
 // and replies last, and when to be called again at the latest (0: never).
 func (c *Core) Step(now Now, in []Input) (effects []Effect, wake time.Duration) {

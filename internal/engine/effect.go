@@ -41,8 +41,3 @@ func (e *Effect) String() string {
 	}
 	return strings.TrimRight(b.String(), " ")
 }
-
-// Record tells whether the effect only writes down what is: it decides nothing.
-func (e *Effect) isRecord() bool {
-	return e.Kind == EffectSave || e.Kind == EffectForget || e.Kind == EffectGlobal
-}

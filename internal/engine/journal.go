@@ -152,13 +152,16 @@ func (p *Player) read(to any) (bool, error) {
 	return true, nil
 }
 
-// Decisions are the effects of a Step that do something, one line each.
+// Decisions are the effects of a Step that people care for, one line each: not
+// the records, nor what the daemon answers itself.
 func Decisions(effects []Effect) []string {
 	var out []string
 	for i := range effects {
-		if !effects[i].isRecord() {
-			out = append(out, effects[i].String())
+		e := &effects[i]
+		if e.Kind == EffectSave || e.Kind == EffectForget || e.Kind == EffectGlobal || e.Kind == EffectReply && e.Reply.ID < 0 {
+			continue
 		}
+		out = append(out, e.String())
 	}
 	return out
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"hotsvc/internal/control"
+	"hotsvc/internal/engine"
+	"hotsvc/internal/service"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "plan DIR",
+		Short: "Say what another configuration would start, stop and restart now",
+		Long: `Asks the daemon for all that it knows, and works out what would follow if the
+rules and services in DIR, laid out as for ` + "`hsctl check DIR`" + `, were in force from now
+on. Nothing is started or stopped. The order is the one in which it would happen,
+if every service came up and went down at once.`,
+		Example: `  hsctl plan ./router && cp -r router/* /etc/hotsvc && hsctl reload`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("plan: of which directory? one with rules.d and services in it")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.plan(args[0]) },
+	}
+}
+
+// planned is what would happen to a service.
+type planned struct {
+	Service string `json:"service"`
+	Action  string `json:"action"` // start, stop, restart
+	Reason  string `json:"reason"`
+}
+
+func (a *app) plan(dir string) error {
+	conf, err := a.otherConfig("plan", dir)
+	if err != nil {
+		return err
+	}
+	core, now, err := a.snapshot()
+	if err != nil {
+		return err
+	}
+	effects := core.Foresee(now, []engine.Input{{Config: conf}})
+	reasons := map[string]string{}
+	for _, s := range core.Report(nil).Services {
+		reasons[s.Name] = s.Reason
+	}
+	plans := []planned{}
+	at := map[string]int{}
+	for _, e := range effects {
+		action := ""
+		switch {
+		case e.Kind == engine.EffectSpawn && e.Command == service.CommandMain:
+			action = "start"
+		case e.Kind == engine.EffectTerm, e.Kind == engine.EffectSpawn && e.Command == service.CommandUndo:
+			action = "stop"
+		default:
+			continue
+		}
+		i, known := at[e.Service]
+		switch {
+		case !known:
+			at[e.Service] = len(plans)
+			plans = append(plans, planned{e.Service, action, reasons[e.Service]})
+		case plans[i].Action == "stop" && action == "start":
+			plans[i].Action = "restart"
+		}
+	}
+	if a.json {
+		return a.printJSON(plans)
+	}
+	for _, p := range plans {
+		fmt.Fprintf(a.out, "%-8s %s%s\n", p.Action, clean(p.Service), clean(prefixed(": ", p.Reason)))
+	}
+	if len(plans) == 0 {
+		fmt.Fprintln(a.out, "nothing would be started, stopped or restarted")
+	}
+	return nil
+}
+
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
+}
+
+var errEnough = errors.New("enough")
+
+// snapshot makes a core of one's own that stands where the daemon's does.
+func (a *app) snapshot() (*engine.Core, engine.Now, error) {
+	var text bytes.Buffer
+	ctx, cancel := context.WithTimeout(context.Background(), control.AnswerTime)
+	defer cancel()
+	c, err := control.Dial(ctx, a.socketPath())
+	if err != nil {
+		return nil, engine.Now{}, err
+	}
+	defer c.Close()
+	err = c.Record(ctx, func(piece string) error {
+		text.WriteString(piece)
+		if bytes.IndexByte(text.Bytes(), '\n') >= 0 {
+			return errEnough
+		}
+		return nil
+	})
+	p, bad := engine.NewPlayer(&text)
+	if bad != nil {
+		return nil, engine.Now{}, err // the daemon's, which says more
+	}
+	conf, err := p.Config()
+	if err != nil {
+		return nil, engine.Now{}, fmt.Errorf("what the daemon answers cannot be used: %w", err)
+	}
+	core, err := p.Core(conf)
+	return core, p.Heading.Now, err
+}

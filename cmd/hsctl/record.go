@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"hotsvc/internal/control"
+)
+
+// recordSize is when a journal goes on in a new file: a day of an ordinary
+// machine is a few megabytes.
+const recordSize = 16 << 20
+
+func (a *app) recordCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "record FILE",
+		Short: "Write down all that the daemon is told, for replay",
+		Long: `Writes a journal until interrupted: what the daemon knows now, then everything
+that it is told by the kernel, by processes and by people, and what it decided.
+` + "`hsctl replay FILE`" + ` runs it again, on any machine. At 16 MiB it goes on in a new
+file, and FILE.1 is the one before; each replays alone. The files are readable by
+their owner only: the configuration is in them, and with it what secrets it has.
+Environments are not.`,
+		Example: `  hsctl record /tmp/flap.journal      then pull the cable, and ^C`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("record: into which file? `hsctl record FILE`")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.record(args[0], recordSize) },
+	}
+}
+
+var errBroke = errors.New("the journal broke off")
+
+// record follows the daemon from file to file, and from one daemon to the next.
+func (a *app) record(file string, size int) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	last := func() {}
+	defer func() { last() }()
+	for files := 0; ; files++ {
+		j := &journalFile{name: file, size: size, begun: make(chan struct{}), full: make(chan struct{}), done: make(chan error, 1)}
+		one, cancel := context.WithCancel(ctx)
+		broke := files > 0 // a daemon was there: another is waited for
+		go func() {
+			j.done <- control.Again(func() (bool, error) {
+				reached := broke
+				broke = false
+				c, err := control.Dial(one, a.socketPath())
+				if err != nil {
+					return reached, err
+				}
+				defer c.Close()
+				if err = c.Record(one, j.write); j.f != nil {
+					err = fmt.Errorf("%w: %w", errBroke, err) // what follows begins a file of its own
+				}
+				return reached, err
+			})
+		}()
+		select {
+		case <-j.begun:
+		case err := <-j.done:
+			cancel()
+			return a.recorded(ctx, file, err)
+		}
+		last() // the new file has all from here on
+		last = cancel
+		if files == 0 {
+			fmt.Fprintf(a.err, "hsctl: recording into %s until interrupted\n", file)
+		}
+		select {
+		case <-j.full:
+		case err := <-j.done:
+			var failed *control.Error
+			if ctx.Err() != nil || !errors.Is(err, errBroke) || !errors.As(err, &failed) || !failed.Lost {
+				return a.recorded(ctx, file, err)
+			}
+		}
+	}
+}
+
+// recorded is how a recording ends: that it was interrupted is its ordinary end.
+func (a *app) recorded(ctx context.Context, file string, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if _, err := os.Stat(file); err != nil {
+		return usage("record: interrupted before anything was recorded")
+	}
+	fmt.Fprintf(a.err, "hsctl: recorded: `hsctl replay %s`\n", file)
+	return nil
+}
+
+// journalFile takes the pieces of one journal.
+type journalFile struct {
+	name  string
+	size  int
+	f     *os.File
+	got   int
+	begun chan struct{} // closed with the first piece
+	full  chan struct{} // closed when it is time for another
+	done  chan error
+}
+
+func (j *journalFile) write(text string) error {
+	if j.f == nil {
+		if err := j.open(); err != nil {
+			return usage("record: %v: name a file that can be written", err)
+		}
+		close(j.begun)
+	}
+	if _, err := j.f.WriteString(text); err != nil {
+		return usage("record: %v: what was recorded so far is in %s", err, j.name)
+	}
+	before := j.got
+	if j.got += len(text); before < j.size && j.got >= j.size {
+		close(j.full)
+	}
+	return nil
+}
+
+// open makes the file, beside the one of the same name that may be there, which
+// becomes the one before.
+func (j *journalFile) open() error {
+	if _, err := os.Stat(j.name); err == nil {
+		if err := os.Rename(j.name, j.name+".1"); err != nil {
+			return err
+		}
+	}
+	f, err := os.OpenFile(j.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	j.f = f
+	return err
+}

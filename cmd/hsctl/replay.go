@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hotsvc/internal/config"
+	"hotsvc/internal/control"
+	"hotsvc/internal/engine"
+	"hotsvc/internal/layout"
+	"hotsvc/internal/toml"
+)
+
+func (a *app) replayCommand() *cobra.Command {
+	var rules string
+	c := &cobra.Command{
+		Use:   "replay FILE [--rules DIR]",
+		Short: "Run a journal again, and see what was decided",
+		Long: `Runs what ` + "`hsctl record`" + ` wrote through the same core and prints each decision with
+its time. It needs no daemon, and starts nothing. When this program decides
+otherwise than the daemon did, that is said and the exit status is 1.
+
+With --rules it prints what would differ with the rules and services in DIR,
+which is laid out as for ` + "`hsctl check DIR`" + `: when which service would be wanted that
+was not, and the other way round.`,
+		Example: `  hsctl replay /tmp/flap.journal
+  hsctl replay /tmp/flap.journal --rules ./router`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("replay: which journal? `hsctl record FILE` writes one")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.replay(args[0], rules) },
+	}
+	c.Flags().StringVar(&rules, "rules", "", "what would differ with rules.d and services of `DIR`")
+	return c
+}
+
+func (a *app) replay(file, rules string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return usage("replay: %v", err)
+	}
+	defer f.Close()
+	bad := func(err error) error { return usage("replay: %s: %v: is it a journal of `hsctl record`?", file, err) }
+	p, err := engine.NewPlayer(f)
+	if err != nil {
+		return bad(err)
+	}
+	conf, err := p.Config()
+	if err != nil {
+		return bad(err)
+	}
+	core, err := p.Core(conf)
+	if err != nil {
+		return bad(err)
+	}
+	if rules != "" {
+		return a.replayOther(file, p, core, rules)
+	}
+	for {
+		e, in, err := p.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return bad(err)
+		}
+		effects, _ := core.Step(e.Now, in)
+		a.printDecisions(e.Now.Wall, engine.Decisions(effects))
+		got := []string{}
+		for i := range effects {
+			got = append(got, effects[i].String())
+		}
+		if !slices.Equal(got, e.Out) {
+			return &control.Error{Code: engine.CodeNo, Text: fmt.Sprintf("replay: at %s the daemon (%s) decided otherwise: %s",
+				stamp(e.Now.Wall), p.Heading.Version, strings.Join(e.Out, "; "))}
+		}
+	}
+}
+
+func (a *app) printDecisions(at time.Time, lines []string) {
+	for _, line := range lines {
+		if a.json {
+			a.printJSON(map[string]any{"time": at, "decision": line})
+		} else {
+			fmt.Fprintf(a.out, "%s %s\n", stamp(at), clean(line))
+		}
+	}
+}
+
+func stamp(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05.000") }
+
+// replayOther gives the same inputs to a core with other rules, and prints when
+// the two want different services. What the other one would have started has
+// left no trace in the journal, so its processes are not compared.
+func (a *app) replayOther(file string, p *engine.Player, was *engine.Core, dir string) error {
+	conf, err := a.otherConfig("replay", dir)
+	if err != nil {
+		return err
+	}
+	would, err := p.Core(was.Config())
+	if err != nil {
+		return err
+	}
+	would.Step(p.Heading.Now, []engine.Input{{Config: conf}})
+	differ := map[string]bool{}
+	same := true
+	for {
+		for _, d := range differences(was, would) {
+			if differ[d.service] == d.differs {
+				continue
+			}
+			differ[d.service] = d.differs
+			same = false
+			a.printDecisions(d.at, []string{d.text})
+		}
+		e, in, err := p.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return usage("replay: %s: %v", file, err)
+		}
+		was.Step(e.Now, in)
+		would.Step(e.Now, slices.DeleteFunc(in, func(i engine.Input) bool { return i.Config != nil }))
+	}
+	if same && !a.json {
+		fmt.Fprintln(a.out, "the same services would have been wanted all the time")
+	}
+	return nil
+}
+
+// difference is how a service stands in two cores.
+type difference struct {
+	service string
+	differs bool
+	at      time.Time
+	text    string
+}
+
+func differences(was, would *engine.Core) []difference {
+	at, before := wanted(was)
+	_, after := wanted(would)
+	var out []difference
+	for _, name := range sortedNames(before, after) {
+		d := difference{service: name, differs: before[name] != after[name], at: at, text: name + ": would be as it was"}
+		switch {
+		case after[name] && !before[name]:
+			d.text = name + ": would be wanted, and was not"
+		case before[name] && !after[name]:
+			d.text = name + ": would not be wanted, and was"
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func wanted(c *engine.Core) (time.Time, map[string]bool) {
+	up := map[string]bool{}
+	for _, s := range c.Report(nil).Services {
+		up[s.Name] = s.Want == "up"
+	}
+	return c.Now().Wall, up
+}
+
+func sortedNames(sets ...map[string]bool) []string {
+	var names []string
+	for _, set := range sets {
+		for name := range set {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// otherConfig reads a directory that is laid out like /etc/hotsvc; its problems
+// are printed.
+func (a *app) otherConfig(verb, dir string) (*config.Config, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, usage("%s: %s is no directory: name one with rules.d and services in it", verb, dir)
+	}
+	conf, problems := layout.Check(dir)
+	if conf == nil || toml.HasErrors(problems) {
+		a.printProblems(problems)
+		return nil, &control.Error{Code: engine.CodeNo}
+	}
+	return conf, nil
+}
