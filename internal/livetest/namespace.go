@@ -34,6 +34,22 @@ func Namespace(t *testing.T, story func(t *testing.T)) {
 	again(t, syscall.CLONE_NEWUSER|syscall.CLONE_NEWNET|syscall.CLONE_NEWNS)
 }
 
+// Root does the same for what must be able to become another user: without a user
+// namespace, so the story is as mighty as root is here. It must take care of what no
+// namespace has for itself, like the clock. Skipped for anybody else.
+func Root(t *testing.T, story func(t *testing.T)) {
+	t.Helper()
+	switch {
+	case os.Getenv(inside) == t.Name():
+		settle(t)
+		story(t)
+	case os.Geteuid() != 0:
+		t.Skip("livetest: only root can become another user")
+	default:
+		again(t, syscall.CLONE_NEWNET|syscall.CLONE_NEWNS)
+	}
+}
+
 // settle gives the new mount namespace its own /sys. A sysfs mount shows the
 // network namespace of who mounted it, not of who looks.
 func settle(t *testing.T) {
@@ -56,10 +72,12 @@ func again(t *testing.T, flags uintptr) {
 		"-test.run="+pattern(t.Name()), "-test.timeout="+limit.String())
 	cmd.Env = append(os.Environ(), inside+"="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  flags,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL, // sent when the thread that clones ends: see below
+		Cloneflags: flags,
+		Pdeathsig:  syscall.SIGKILL, // sent when the thread that clones ends: see below
+	}
+	if flags&syscall.CLONE_NEWUSER != 0 {
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	runtime.LockOSThread() // the thread must live as long as its child
 	defer runtime.UnlockOSThread()
