@@ -128,7 +128,8 @@ func (r *Reader) over() bool {
 	case r.file == nil:
 		return true
 	case r.name != "":
-		r.whole = r.name[labelLen+1] == 's'
+		st, err := r.file.Stat() // a .u file may be waiting for the processor, or have been left behind
+		r.whole = r.name[labelLen+1] == 's' || err == nil && st.Mode()&0o100 != 0
 		r.Close()
 		return false
 	case !r.o.Follow:

@@ -26,14 +26,15 @@ const settleTime = 5 * time.Second
 // the oldest first, beside the writer. The files are the queue: what a dead
 // writer left is worked on, too.
 type processor struct {
-	path    string
-	command string
-	root    *os.Root
-	warn    func(error)
-	earlier *processor    // that of the same Dir before Reopen; it finishes first
-	work    chan struct{} // there may be a new .u file
-	ending  chan struct{} // closed: no more pauses
-	done    chan struct{} // closed: it does nothing any more
+	path     string
+	command  string
+	patience time.Duration // settleTime
+	root     *os.Root
+	warn     func(error)
+	earlier  *processor    // that of the same Dir before Reopen; it finishes first
+	work     chan struct{} // there may be a new .u file
+	ending   chan struct{} // closed: no more pauses
+	done     chan struct{} // closed: it does nothing any more
 
 	mu      sync.Mutex
 	leaving bool           // not even what is left to do
@@ -47,7 +48,7 @@ func startProcessor(d *Dir, earlier *processor) error {
 	if err != nil {
 		return err
 	}
-	p := &processor{path: d.path, command: d.c.processor, root: root, warn: d.o.Warn, earlier: earlier,
+	p := &processor{path: d.path, command: d.c.processor, patience: settleTime, root: root, warn: d.o.Warn, earlier: earlier,
 		work: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}), failed: map[string]int{}}
 	if p.warn == nil {
 		p.warn = func(error) {}
@@ -153,7 +154,7 @@ func (p *processor) settle(name string) {
 	if name[labelLen+1] != 'u' {
 		return
 	}
-	for end := time.Now().Add(settleTime); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(p.patience); ; time.Sleep(5 * time.Millisecond) {
 		_, err := p.root.Lstat(name)
 		p.mu.Lock()
 		over := err != nil || p.slow || p.failed[name] >= attempts

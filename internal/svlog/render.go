@@ -105,11 +105,14 @@ func (d *Dir) appendNote(out []byte) []byte {
 		out = append(out, '\n')
 	}
 	out = append(out, d.head...)
-	why := "disk full"
+	lines, why := "lines", "disk full"
+	if d.lost == 1 {
+		lines = "line"
+	}
 	if !isFull(d.why) {
 		why = d.why.Error()
 	}
-	return fmt.Appendf(out, "%d lines dropped: %s\n", d.lost, why)
+	return fmt.Appendf(out, "%d %s dropped: %s\n", d.lost, lines, why)
 }
 
 func isFull(err error) bool {

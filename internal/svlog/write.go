@@ -22,9 +22,13 @@ func (d *Dir) Write(out []byte) error {
 	}
 	var until time.Time
 	for done := 0; done < len(out); {
-		n, err := d.file.WriteAt(out[done:], d.size+int64(done)) // one pwrite, but for a full disk
-		done += n
-		if err == nil || isFull(err) && d.makeRoom() {
+		// os.File.WriteAt does not tell of what it wrote before the disk was full.
+		n, err := unix.Pwrite(int(d.file.Fd()), out[done:], d.size+int64(done))
+		if err == nil {
+			done += n
+			continue
+		}
+		if err == unix.EINTR || isFull(err) && d.makeRoom() {
 			continue
 		}
 		if until.IsZero() {
@@ -47,7 +51,7 @@ func (d *Dir) Write(out []byte) error {
 func (d *Dir) drop(out []byte, n int, why error) error {
 	whole := bytes.LastIndexByte(out[:n], '\n') + 1
 	switch {
-	case whole < d.note: // not even the line that tells of earlier ones
+	case d.note > 0 && whole <= d.note: // at most the line that tells of earlier ones
 		whole = 0
 		out = out[d.note:]
 	case d.note > 0:
