@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hotsvc/internal/compat"
 	"hotsvc/internal/livetest"
 	"hotsvc/internal/svlog"
@@ -171,32 +173,42 @@ func lines(t *testing.T, dir string) []string {
 
 // running is a svlogd that reads what the test writes to it.
 type running struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	stderr lockedBuffer
-	ended  bool
+	t     *testing.T
+	cmd   *exec.Cmd
+	in    *os.File
+	ended bool
 }
 
-func start(t *testing.T, program, cwd string, args ...string) *running {
+// start starts a svlogd; stderr may be nil.
+func start(t *testing.T, stderr *os.File, program, cwd string, args ...string) *running {
 	t.Helper()
-	r := &running{t: t, cmd: exec.Command(program, args...)}
-	r.cmd.Dir, r.cmd.Stderr = cwd, &r.stderr
-	in, err := r.cmd.StdinPipe()
+	in, feed, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.in = in
+	defer in.Close()
+	r := &running{t: t, cmd: exec.Command(program, args...), in: feed}
+	r.cmd.Dir, r.cmd.Stdin = cwd, in
+	if stderr != nil {
+		r.cmd.Stderr = stderr
+	}
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		feed.Close()
 		if !r.ended {
 			r.cmd.Process.Kill()
 			r.cmd.Wait()
 		}
 	})
 	return r
+}
+
+// taken says whether all that was printed has been read.
+func (r *running) taken() bool {
+	n, err := unix.IoctlGetInt(int(r.in.Fd()), unix.TIOCINQ)
+	return err == nil && n == 0
 }
 
 func (r *running) print(text string) {
@@ -230,21 +242,4 @@ func has(t *testing.T, dir string, want ...string) {
 		_, err := os.Stat(filepath.Join(dir, "current"))
 		return err == nil && slices.Equal(lines(t, dir), want)
 	})
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

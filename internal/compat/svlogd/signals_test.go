@@ -26,7 +26,7 @@ func TestTermEndsCleanly(t *testing.T) {
 	each(t, func(t *testing.T, program string) {
 		cwd := t.TempDir()
 		log := write(t, filepath.Join(cwd, "log"), nil)
-		r := start(t, program, cwd, "log")
+		r := start(t, nil, program, cwd, "log")
 		r.print("one\ntwo\n")
 		has(t, log, "one", "two")
 		r.signal(syscall.SIGTERM)
@@ -44,7 +44,7 @@ func TestAlarmRotates(t *testing.T) {
 	each(t, func(t *testing.T, program string) {
 		cwd := t.TempDir()
 		a, b := write(t, filepath.Join(cwd, "a"), nil), write(t, filepath.Join(cwd, "b"), files{"config": "-*\n"})
-		r := start(t, program, cwd, "a", "b")
+		r := start(t, nil, program, cwd, "a", "b")
 		r.print("one\n")
 		has(t, a, "one")
 		r.signal(syscall.SIGALRM)
@@ -79,7 +79,7 @@ func TestHangupReadsTheConfigurationAgain(t *testing.T) {
 	each(t, func(t *testing.T, program string) {
 		cwd := t.TempDir()
 		a := write(t, filepath.Join(cwd, "a"), nil)
-		r := start(t, program, cwd, "a", "late")
+		r := start(t, nil, program, cwd, "a", "late")
 		r.print("one\n")
 		has(t, a, "one")
 		write(t, a, files{"config": "pnew: \n"})
@@ -106,7 +106,7 @@ func TestOldLogIsRotated(t *testing.T) {
 	each(t, func(t *testing.T, program string) {
 		cwd := t.TempDir()
 		log := write(t, filepath.Join(cwd, "log"), files{"config": "t1\n"})
-		r := start(t, program, cwd, "-tt", "log")
+		r := start(t, nil, program, cwd, "-tt", "log")
 		r.print("one\n")
 		has(t, log, "one")
 		livetest.Until(t, "it is rotated", func() bool { return rotated(t, log) == 1 })
@@ -127,7 +127,7 @@ func TestNobodyElseMayWrite(t *testing.T) {
 			cwd := t.TempDir()
 			write(t, filepath.Join(cwd, "other"), nil)
 			log := write(t, filepath.Join(cwd, "log"), nil)
-			r := start(t, first, cwd, "log")
+			r := start(t, nil, first, cwd, "log")
 			livetest.Until(t, "it is open", func() bool { _, err := os.Stat(filepath.Join(log, "current")); return err == nil })
 			if o := feed(t, second, cwd, "x\n", "log"); o.exit != 111 || !strings.Contains(o.stderr, "lock") {
 				t.Errorf("%d after %d: %+v", j, i, o)
