@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/status"
@@ -218,9 +219,47 @@ func TestMailboxIsBounded(t *testing.T) {
 		m.put(engine.Reply{More: true, Value: status.Change{Service: "a", Count: int64(i)}})
 		m.put(engine.Reply{More: true, Value: status.Change{Service: "b"}})
 	}
-	changes, last := m.take()
+	part, last := m.take()
+	changes := part.([]status.Change)
 	if len(changes) != 2 || changes[0].Count != 99_999 || last != nil {
 		t.Errorf("%d changes wait, the first with count %d", len(changes), changes[0].Count)
+	}
+}
+
+// TestJournalIsToldWhole: a journal comes in pieces that end between letters, in
+// order, and one that is not read ends.
+func TestJournalIsToldWhole(t *testing.T) {
+	m := &mailbox{bell: make(chan struct{}, 1)}
+	line := strings.Repeat("ü", 700_000) + "\n"
+	m.put(engine.Reply{More: true, Value: engine.JournalLine(line)})
+	m.put(engine.Reply{More: true, Value: engine.JournalLine("end\n")})
+	var got strings.Builder
+	for {
+		part, _ := m.take()
+		if part == nil {
+			break
+		}
+		if !utf8.ValidString(part.(string)) {
+			t.Fatal("a piece ends within a letter")
+		}
+		got.WriteString(part.(string))
+	}
+	if got.String() != line+"end\n" {
+		t.Errorf("%d bytes came of %d", got.Len(), len(line)+4)
+	}
+	for range 2 * maxJournal / len(line) {
+		m.put(engine.Reply{More: true, Value: engine.JournalLine(line)})
+	}
+	for part, last := m.take(); ; part, last = m.take() {
+		if last != nil {
+			if last.Code != engine.CodeNo {
+				t.Errorf("it ends with %+v", last)
+			}
+			return
+		}
+		if part == nil {
+			t.Fatal("it does not end")
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/object"
+	"hotsvc/internal/status"
 )
 
 // DefaultTimeout is how long a verb waits that is not told.
@@ -73,6 +74,9 @@ func (c *conn) call(ctx context.Context, m request, send func(response) bool) bo
 	if op.Verb == Reload {
 		return send(op.answer(c.server.reload(ctx)))
 	}
+	if op.Verb == Upgrade {
+		return c.upgrade(ctx, op, m.Parameters, send)
+	}
 	if why := c.namelessHold(call); why != "" {
 		return send(failed(engine.CodeDenied, why))
 	}
@@ -81,6 +85,23 @@ func (c *conn) call(ctx context.Context, m request, send func(response) bool) bo
 		gone = nil // hanging up is what such a caller does, and takes nothing back
 	}
 	return c.ask(ctx, op, call, gone, send)
+}
+
+// upgrade answers first, and then lets the other program go on.
+func (c *conn) upgrade(ctx context.Context, op *Operation, raw json.RawMessage, send func(response) bool) bool {
+	var p Params
+	if len(raw) > 0 {
+		json.Unmarshal(raw, &p) // read has found it good
+	}
+	if c.server.Upgrade == nil {
+		return send(failed(engine.CodeDaemon, "this daemon cannot upgrade"))
+	}
+	proceed, err := c.server.Upgrade(ctx, p.Binary)
+	if err != nil {
+		return send(failed(engine.CodeNo, err.Error()))
+	}
+	defer proceed()
+	return send(op.answer(engine.Reply{Value: []status.Done{{Text: "goes on as another program"}}}))
 }
 
 // namelessHold refuses a hold in the name of a process that has no name here.

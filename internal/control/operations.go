@@ -11,9 +11,12 @@ import (
 // Interface is the name of hotsvc's own varlink interface.
 const Interface = "io.hotsvc"
 
-// Reload is the one operation of the interface that is no verb of the engine's:
-// the files are read outside of it.
-const Reload engine.Verb = "reload"
+// Reload and Upgrade are no verbs of the engine's: files are read, and programs
+// replaced, outside of it.
+const (
+	Reload  engine.Verb = "reload"
+	Upgrade engine.Verb = "upgrade"
+)
 
 // Access says who may use an operation.
 type Access uint8
@@ -105,6 +108,8 @@ var Operations = []Operation{
 		"done", []status.Done{}, "Ends StopAll and Suspend."},
 	{Reload, "Reload", Write, NoNames, nil, false, false,
 		"problems", []toml.Problem{}, "Reads the configuration again. One with errors changes nothing."},
+	{Upgrade, "Upgrade", Write, NoNames, []string{"binary"}, false, false,
+		"done", []status.Done{}, "Goes on as another program, in the same process; without binary, as the one that stands where this one was started from. One that cannot read the configuration or the state is refused."},
 }
 
 // Find returns the row of a verb, or nil.
@@ -126,6 +131,7 @@ type Params struct {
 	Signal   string   `json:"signal,omitempty"` // without SIG
 	Kind     string   `json:"kind,omitempty"`   // of objects
 	Match    string   `json:"match,omitempty"`  // a TOML table like a rule's match
+	Binary   string   `json:"binary,omitempty"`
 	Timeout  *int64   `json:"timeout_ms,omitempty"`
 	NoWait   bool     `json:"no_wait,omitempty"`
 }

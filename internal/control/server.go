@@ -39,6 +39,10 @@ type Server struct {
 	// problems may be mere warnings.
 	Reload func(context.Context) ([]toml.Problem, error)
 
+	// Upgrade looks at a program, the one on disk where there is no name, and
+	// says why it cannot go on from here, or returns what lets it.
+	Upgrade func(ctx context.Context, binary string) (proceed func(), err error)
+
 	// Finish adds to an answer what only the edges know. It may read files: only
 	// the caller waits. May be nil.
 	Finish func(any) any

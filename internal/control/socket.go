@@ -50,6 +50,23 @@ func Listen(path string, gid int) (*net.UnixListener, error) {
 	return l, nil
 }
 
+// Inherit is the control socket that an earlier image of this process listened
+// on; who has connected meanwhile has not been turned away.
+func Inherit(f *os.File) (*net.UnixListener, error) {
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	f.Close() // FileListener has one of its own
+	socket, ok := l.(*net.UnixListener)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("descriptor %s is no unix socket", f.Name())
+	}
+	socket.SetUnlinkOnClose(false)
+	return socket, nil
+}
+
 // settle gives the socket its owner, its mode and its name.
 func settle(temp, path string, gid int) error {
 	mode := fs.FileMode(0o600)

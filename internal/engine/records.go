@@ -42,7 +42,7 @@ type globalRecord struct {
 }
 
 func (c *Core) globalRecord() []byte {
-	b, err := json.Marshal(globalRecord{1, c.Number, c.Suspended, c.Links})
+	b, err := json.Marshal(globalRecord{recordVersion, c.Number, c.Suspended, c.Links})
 	if err != nil {
 		panic("engine: the global record cannot be written: " + err.Error())
 	}
@@ -104,6 +104,29 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 		l, isLive := live[u.Name]
 		c.adopt(u, l, isLive)
 	}
+}
+
+// CheckRecords tells whether Restore would understand all of it.
+func CheckRecords(records map[string][]byte, global []byte) error {
+	var g globalRecord
+	if len(global) > 0 {
+		if err := json.Unmarshal(global, &g); err != nil {
+			return fmt.Errorf("the global record cannot be read: %w", err)
+		}
+		if g.Version != recordVersion {
+			return fmt.Errorf("the global record is of version %d, and this program reads %d", g.Version, recordVersion)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(records)) {
+		r := record{Unit: &Unit{}}
+		if err := json.Unmarshal(records[name], &r); err != nil {
+			return fmt.Errorf("the record of %s cannot be read: %w", name, err)
+		}
+		if r.Version != recordVersion {
+			return fmt.Errorf("the record of %s is of version %d, and this program reads %d", name, r.Version, recordVersion)
+		}
+	}
+	return nil
 }
 
 // restoreHolds makes of remembered holds what they are worth until their

@@ -19,7 +19,9 @@ const lockPatience = 2 * time.Second
 // Lock makes this process the only daemon of a run directory, which it makes
 // where it is missing. It tries for two seconds: a child between fork and exec
 // of a daemon that just died may still hold the lock.
-func Lock(runDir string) (release func(), err error) {
+//
+// Closing the file gives the lock up; a descriptor of it that is inherited keeps it.
+func Lock(runDir string) (*os.File, error) {
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, fmt.Errorf("supervise: run dir %w", err)
 	}
@@ -29,7 +31,7 @@ func Lock(runDir string) (release func(), err error) {
 	}
 	deadline := time.Now().Add(lockPatience)
 	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break
 		}
@@ -50,7 +52,29 @@ func Lock(runDir string) (release func(), err error) {
 		f.Close()
 		return nil, fmt.Errorf("supervise: run dir %s: lock: %w", runDir, err)
 	}
-	return func() { f.Close() }, nil
+	return f, nil
+}
+
+// ReadRecords reads what a daemon of that directory has written down, while it
+// runs or after its end.
+func ReadRecords(runDir string) (all map[string][]byte, global []byte, err error) {
+	global, err = os.ReadFile(filepath.Join(runDir, "global"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("supervise: %w", err)
+	}
+	all = map[string][]byte{}
+	entries, err := os.ReadDir(filepath.Join(runDir, "svc"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("supervise: %w", err)
+	}
+	for _, e := range entries {
+		name, ok := service.FromFileName(e.Name())
+		text, err := os.ReadFile(filepath.Join(runDir, "svc", e.Name()))
+		if ok && err == nil { // else it is half written, or has just been removed
+			all[name] = text
+		}
+	}
+	return all, global, nil
 }
 
 func writeAt(f *os.File, b []byte) error {

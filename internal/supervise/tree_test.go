@@ -341,7 +341,7 @@ func TestDaemonInAKilledCgroup(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	run := filepath.Join(t.TempDir(), "run")
-	release, err := Lock(run)
+	held, err := Lock(run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,12 +350,12 @@ func TestLock(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
-	go release() // within the patience of the next
-	release2, err := Lock(run)
+	go held.Close() // within the patience of the next
+	held, err = Lock(run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	release2()
+	held.Close()
 }
 
 func TestClose(t *testing.T) {
