@@ -13,14 +13,20 @@ import (
 
 // reply hands an answer to whoever asked.
 func (d *daemon) reply(r engine.Reply) {
-	if r.ID == shutdownCall {
+	switch r.ID {
+	case shutdownCall:
 		if r.Error != "" {
 			d.log.Warn(r.Error)
 		}
-		close(d.stopped)
-		return
+		go func() {
+			d.face.Settle() // others are to read that all is down
+			close(d.stopped)
+		}()
+	case faceCall:
+		d.face.Deliver(r)
+	default:
+		d.server.Deliver(r)
 	}
-	d.server.Deliver(r)
 }
 
 // finish adds to a report what cannot be promised here, and the last lines of a

@@ -24,6 +24,7 @@ import (
 	"hotsvc/internal/linkwatch"
 	"hotsvc/internal/object"
 	"hotsvc/internal/service"
+	"hotsvc/internal/superdir"
 	"hotsvc/internal/supervise"
 	"hotsvc/internal/toml"
 	"hotsvc/internal/uevent"
@@ -45,6 +46,7 @@ type daemon struct {
 	ctx    context.Context
 
 	super   *supervise.Supervisor
+	face    *superdir.Face
 	server  *control.Server
 	devices *uevent.Watcher
 	links   *linkwatch.Watcher
@@ -60,6 +62,17 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	// A log whose reader is gone does not end the daemon. Caught, not ignored:
 	// the services would begin with it ignored too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	unlock, err := supervise.Lock(l.RunDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{})}
+	if err := d.newFace(); err != nil {
+		return err
+	}
 	conf, problems := l.Read(false)
 	if levelFromFile {
 		if err := setLevel(conf.Settings.LogLevel); err != nil {
@@ -74,14 +87,6 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
-	unlock, err := supervise.Lock(l.RunDir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{})}
 	d.super, err = supervise.New(supervise.Config{RunDir: l.RunDir, LogDir: l.LogDir, Post: d.post, Reply: d.reply, Log: log})
 	if err != nil {
 		return err
@@ -104,6 +109,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	var running sync.WaitGroup
 	running.Go(func() { engine.Loop(ctx, core, d.inbox, clock, d.do) })
 	d.startSources(&running)
+	running.Go(func() { d.face.Run(ctx) })
 	running.Go(func() {
 		if err := d.server.Serve(ctx, listener); err != nil {
 			log.Error(err.Error())
@@ -121,13 +127,6 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 		os.Remove(l.SocketPath())
 	}
 	return nil
-}
-
-func (d *daemon) post(in engine.Input) {
-	select {
-	case d.inbox <- in:
-	case <-d.ctx.Done():
-	}
 }
 
 // takeOver gives the core what an earlier daemon left.
@@ -152,6 +151,7 @@ func (d *daemon) takeOver(core *engine.Core) error {
 // do carries one effect to the room whose business it is. It never blocks.
 func (d *daemon) do(e engine.Effect) {
 	d.thrift.spend()
+	d.faceSaw(&e)
 	switch e.Kind {
 	case engine.EffectLog:
 		d.log.Info(e.Text)

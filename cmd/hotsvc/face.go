@@ -1,0 +1,48 @@
+package main
+
+import (
+	"hotsvc/internal/engine"
+	"hotsvc/internal/service"
+	"hotsvc/internal/superdir"
+)
+
+// faceCall is the number of the call by which supervise/ is kept up to date.
+const faceCall = shutdownCall - 1
+
+// newFace makes what shows runit's services to runit's tools. From then on
+// their directories are claimed as they are read.
+func (d *daemon) newFace() error {
+	face, err := superdir.New(superdir.Config{Post: d.post, ID: faceCall, Warn: func(line string) { d.log.Warn(line) }})
+	if err != nil {
+		return err
+	}
+	d.face, d.layout.Claim = face, face.Claim
+	return nil
+}
+
+// faceSaw tells the face of which service there may be news.
+func (d *daemon) faceSaw(e *engine.Effect) {
+	switch e.Kind {
+	case engine.EffectSave:
+		d.face.Changed(e.Service)
+	case engine.EffectForget:
+		d.face.Gone(e.Service)
+	case engine.EffectGlobal:
+		d.face.All()
+	}
+}
+
+// post puts something in the inbox, for the core. Before it hears of the end of
+// a process it hears what that one asked for.
+func (d *daemon) post(in engine.Input) {
+	if in.Process != nil && in.Process.Kind == service.Exited {
+		d.face.Heed(in.Process.Service)
+	}
+	select {
+	case d.inbox <- in:
+	case <-d.ctx.Done():
+	}
+	if in.Config != nil {
+		d.face.Anew()
+	}
+}
