@@ -27,7 +27,7 @@ var floors = []struct {
 	{"values", true, []string{"internal/config", "internal/status"}},
 	{"engine", true, []string{"internal/engine"}},
 	{"edges", false, []string{"internal/nlsource", "internal/sysfs", "internal/uevent", "internal/linkwatch", "internal/hostwatch",
-		"internal/svlog", "internal/supervise", "internal/superdir", "internal/control", "internal/layout"}},
+		"internal/svlog", "internal/dirwatch", "internal/supervise", "internal/superdir", "internal/control", "internal/layout"}},
 	{"faces", false, []string{"internal/compat", "internal/compat/runit", "internal/compat/chpst", "internal/compat/backhand", "internal/compat/sysmgr", "internal/compat/svlogd"}},
 	{"commands", false, []string{"cmd/hotsvc", "cmd/hsctl"}},
 }
