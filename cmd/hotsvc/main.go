@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"hotsvc/internal/config"
+	"hotsvc/internal/dialect"
 	"hotsvc/internal/layout"
 	"hotsvc/internal/toml"
 )
@@ -22,14 +23,15 @@ const (
 	exitSystem  = 111 // the system does not let us
 )
 
-const usage = `usage: hotsvc [--config FILE] [--rules DIR]… [--services DIR]… [--run-dir DIR]
+const usage = `usage: hotsvc [--config FILE] [--rules DIR]… [--services [DIALECT:]DIR]… [--run-dir DIR]
               [--log-dir DIR] [--socket PATH] [--log-level LEVEL] [--check] [--version]
 
 Keeps services true to the hardware: runs in the foreground and logs to stderr.
 
   --config FILE      settings, instead of /etc/hotsvc/hotsvc.toml
   --rules DIR        rules, instead of the defaults; may be repeated, later ones override
-  --services DIR     services, likewise
+  --services DIR     services, likewise; DIALECT:DIR where the contents should not
+                     decide: native, runit, backhand, sysmgr or hermit
   --run-dir DIR      state and control socket, instead of /run/hotsvc
   --log-dir DIR      output of the services, instead of /var/log/hotsvc
   --socket PATH      control socket, instead of control in the run directory
@@ -43,6 +45,7 @@ exits; USR1 exits and leaves them for the next daemon.
 Examples:
   hotsvc
   hotsvc --rules ./rules.d --run-dir /tmp/try --log-dir /tmp/try/log
+  hotsvc --services /etc/hotsvc/services --services runit:/etc/sv
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -66,6 +69,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&l.Socket, "socket", "", "")
 	level := f.String("log-level", "", "")
 	check := f.Bool("check", false, "")
+	state := f.Bool("check-state", false, "") // asked by the daemon before an upgrade
 	version := f.Bool("version", false, "")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -86,6 +90,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		l.Services = services
 	}
 	for _, dir := range slices.Concat(rules, services) {
+		if slices.Contains(services, dir) {
+			_, dir = dialect.Cut(dir)
+		}
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			fmt.Fprintf(stderr, "hotsvc: %s is no directory: name one that is there\n", dir)
 			return exitSystem
@@ -102,6 +109,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case *check:
 		conf, problems := l.Read(true)
 		return printCheck(stdout, conf, problems)
+	}
+	if *state {
+		return checkState(&l, stderr)
 	}
 	logger, setLevel := newLog(stderr)
 	if *level != "" {

@@ -17,7 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotsvc/internal/config"
 	"hotsvc/internal/control"
+	"hotsvc/internal/dirwatch"
 	"hotsvc/internal/engine"
 	"hotsvc/internal/hostwatch"
 	"hotsvc/internal/layout"
@@ -52,6 +54,8 @@ type daemon struct {
 	links   *linkwatch.Watcher
 
 	reloading sync.Mutex
+	conf      *config.Config    // in force; guarded by reloading
+	trees     *dirwatch.Watcher // nil: the system has no inotify left
 	thrift    *thrift
 	linkUp    chan int      // ifindexes
 	stopped   chan struct{} // every service is down
@@ -74,6 +78,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 		return err
 	}
 	conf, problems := l.Read(false)
+	d.conf = conf
 	if levelFromFile {
 		if err := setLevel(conf.Settings.LogLevel); err != nil {
 			return err
@@ -109,6 +114,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	var running sync.WaitGroup
 	running.Go(func() { engine.Loop(ctx, core, d.inbox, clock, d.do) })
 	d.startSources(&running)
+	d.followTrees(&running)
 	running.Go(func() { d.face.Run(ctx) })
 	running.Go(func() {
 		if err := d.server.Serve(ctx, listener); err != nil {
@@ -237,11 +243,11 @@ func (d *daemon) reloadOnSignal() {
 func (d *daemon) reload(context.Context) ([]toml.Problem, error) {
 	d.reloading.Lock() // what was read last is to be in force last
 	defer d.reloading.Unlock()
-	conf, problems := d.layout.Read(true)
+	conf, problems := d.layout.Reload(d.conf)
 	if conf == nil {
 		return problems, errors.New("reload refused: the configuration has errors; the running one stays")
 	}
-	d.post(engine.Input{Config: conf})
+	d.put(conf)
 	d.log.Info(fmt.Sprintf("reloaded: %d rules, %d services", len(conf.Rules), len(conf.Services)))
 	return problems, nil
 }
