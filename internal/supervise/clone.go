@@ -45,6 +45,11 @@ func (k *linux) Clone(t Tree, p Program) (Process, error) {
 	if dir == "" {
 		dir = "/"
 	}
+	if p.CopyOf != "" && (p.Command == service.CommandMain || p.Command == service.CommandPre) {
+		if err := copyDir(p.CopyOf, dir); err != nil {
+			return nil, failure("cwd", err, "%s cannot be copied to %s: %v", p.CopyOf, dir, err)
+		}
+	}
 	if st, err := os.Stat(dir); err != nil {
 		return nil, failure("cwd", err, "%s: %v: make it, or change cwd", dir, bare(err))
 	} else if !st.IsDir() {
