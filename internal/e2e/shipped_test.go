@@ -75,7 +75,7 @@ func furnished(t *testing.T, root, kind string) *machine {
 		m.put("/etc/"+name, string(text))
 	}
 	m.put("/etc/group", "root:x:0:\nnogroup:x:65534:\n") // no tty: its number may not be one here
-	m.put("/etc/services", "echo 7/tcp\necho 7/udp\n")
+	m.put("/etc/services", "echo 7/tcp\nntp 123/udp\n")
 	m.put("/etc/hosts", "127.0.0.1 localhost\n")
 	must(t, os.MkdirAll("/run/hotsvc", 0o755))
 	must(t, os.Symlink(m.path("run/control"), "/run/hotsvc/control")) // where hsctl in a service looks
@@ -107,7 +107,7 @@ func (m *machine) change(file, from, to string) {
 }
 
 // stays makes sure that a service that is up has not been started again, and that
-// it ends when it is told to: KILL would come after ten seconds.
+// it ends when it is told to: KILL comes after ten seconds, where the file says nothing.
 func (m *machine) stays(name string) {
 	m.Helper()
 	pid := m.pid(name)
@@ -193,11 +193,35 @@ func TestShippedFirewallAskedWhileItRunsRunsOnceMore(t *testing.T) {
 	})
 }
 
+func TestExampleRuleRunsTheFirewallAgainWhenTheWayOutIsAnother(t *testing.T) {
+	shipped(t, applets, func(m *machine) {
+		rules, err := os.ReadFile("../../rules/examples/rules.d/uplink.toml")
+		must(m.T, err)
+		m.rules(string(rules))
+		m.put("/etc/hotsvc/fw", "#!/bin/sh\nip -4 route show default >>"+m.path("journal")+"\n")
+		must(m.T, os.Chmod("/etc/hotsvc/fw", 0o755))
+		m.boot()
+		m.uplink("wan0")
+		m.is("fw", "up")
+		m.link("wan0", func(l netlink.Link) error {
+			return netlink.RouteReplace(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.IPv4(192, 0, 2, 3)})
+		})
+		m.until("it has run for the second router, too", func() bool {
+			got := m.lines("journal")
+			return strings.Contains(got[0], "192.0.2.2") && strings.Contains(got[len(got)-1], "192.0.2.3")
+		})
+		m.address(nil, "wan0", "192.0.2.9/24")
+		m.until("and for the second address", func() bool { return len(m.lines("journal")) == 3 })
+	})
+}
+
 func TestShippedServiceWithoutItsProgramFailsWithOneLine(t *testing.T) {
 	shipped(t, "/nowhere", func(m *machine) {
 		must(m.T, os.Mkdir("/srv/http", 0o755))
 		m.boot()
-		m.do("check")
+		if out := m.do("status"); !strings.Contains(out, "no services now") {
+			m.Errorf("nobody has asked for any of them:\n%s", out)
+		}
 		for name, why := range map[string]string{
 			"httpd": "httpd: not found in PATH", "dnsmasq": "dnsmasq: not found", "inetd": "inetd: not found",
 			"ftpd": "vsftpd: not found", "fw": "/etc/hotsvc/fw: no such file",
