@@ -59,6 +59,9 @@ type daemon struct {
 	thrift    *thrift
 	linkUp    chan int      // ifindexes
 	stopped   chan struct{} // every service is down
+
+	upgrades chan *successor
+	next     *successor // goes on when everything here is let go
 }
 
 // serve is the daemon from lock to unlock.
@@ -66,14 +69,15 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	// A log whose reader is gone does not end the daemon. Caught, not ignored:
 	// the services would begin with it ignored too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	unlock, err := supervise.Lock(l.RunDir)
+	kept := inheritance()
+	lock, err := theLock(l.RunDir, kept)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{})}
+	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{}), upgrades: make(chan *successor)}
 	if err := d.newFace(); err != nil {
 		return err
 	}
@@ -97,12 +101,12 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 		return err
 	}
 	group := groupID(conf.Settings.SocketGroup)
-	listener, err := control.Listen(l.SocketPath(), group)
+	listener, err := listen(l.SocketPath(), group, kept)
 	if err != nil {
 		d.super.Close(true)
 		return fmt.Errorf("control: %w", err)
 	}
-	d.server = &control.Server{Post: d.post, Reload: d.reload, Finish: d.finish, ServiceOf: d.super.ServiceOf, Version: ownVersion(), Group: group,
+	d.server = &control.Server{Post: d.post, Reload: d.reload, Upgrade: d.upgrade, Finish: d.finish, ServiceOf: d.super.ServiceOf, Version: ownVersion(), Group: group,
 		Log: func(line string) { log.Info(line) }}
 	d.devices, d.links = uevent.New(uevent.Config{}), linkwatch.New(linkwatch.Config{Udev: conf.Settings.Udev, Log: func(line string) { log.Warn(line) }})
 	core := engine.New(engine.Options{Version: ownVersion(), BootID: bootID(), Env: baseEnv(), OwnEnv: os.Environ(), Sources: []string{"uevent", "link", "wifi", "mount", "clock"}, Slots: startSlots}, conf, clock())
@@ -128,6 +132,9 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	cancel()
 	running.Wait()
 	d.super.Close(leave)
+	if d.next != nil {
+		return d.next.become(lock, listener, log)
+	}
 	listener.Close()
 	if !leave {
 		os.Remove(l.SocketPath())
@@ -210,6 +217,8 @@ func (d *daemon) heed(signals <-chan os.Signal) (leave bool) {
 		select {
 		case <-d.stopped:
 			return false
+		case d.next = <-d.upgrades:
+			return true
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGHUP:

@@ -15,6 +15,7 @@ const (
 	againTime  = 2 * time.Second // how long is asked again when a daemon goes away
 	againPause = 50 * time.Millisecond
 	roomTime   = 10 * time.Second // how long, at least, where there is no room
+	roomPause  = time.Second      // then, at most: a crowd at the door is work for the daemon, too
 )
 
 // Ask has the daemon on a socket answer one question. A verb that waits does so
@@ -63,13 +64,14 @@ func Again(do func() (reached bool, err error)) error { return again(do, true, 0
 // are nothing unusual when a machine boots. To wait for room is to wait: it takes
 // no more patience than the answer would.
 func again(do func() (reached bool, err error), repeatable bool, patience time.Duration) error {
-	began := time.Now()
+	began, pause := time.Now(), againPause
 	var brokeAt time.Time
 	for {
 		reached, err := do()
 		var failed *Error
 		if errors.As(err, &failed) && failed.Busy && (patience < 0 || time.Since(began) < max(patience, roomTime)) {
-			time.Sleep(againPause)
+			time.Sleep(pause)
+			pause = min(2*pause, roomPause)
 			continue
 		}
 		if !repeatable || !errors.As(err, &failed) || !failed.Lost {

@@ -102,6 +102,17 @@ func stream[T any](ctx context.Context, c *Client, verb engine.Verb, p Params, e
 	})
 }
 
+// AwaitEnd returns when the daemon has ended the connection.
+func (c *Client) AwaitEnd(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for {
+		if _, _, err := c.receive(); err != nil {
+			return
+		}
+	}
+}
+
 // Version asks the daemon which one it is.
 func (c *Client) Version(ctx context.Context) (version string, err error) {
 	err = c.roundTrip(ctx, serviceInterface+".GetInfo", false, nil, func(fields map[string]json.RawMessage) error {

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/control"
+	"hotsvc/internal/engine"
+	"hotsvc/internal/layout"
+	"hotsvc/internal/supervise"
+)
+
+// An upgrade is a crash with some descriptors kept. The new program is asked
+// first whether it can read what there is; then this one lets go of everything
+// as for SIGUSR1 and becomes the new one. The pid stays, so children are still
+// children; the lock and the listening socket stay, so nobody else gets in and
+// no client is turned away; the log FIFOs stay, so what a service says and then
+// ends is not lost. All else is adopted as after a crash, which is tested the
+// most.
+
+// inheritEnv names the descriptors that the image before this one kept:
+// "lock=7 control=9 log=12 log=13".
+const inheritEnv = "HOTSVC_INHERIT"
+
+// inheritance takes what an image before this one kept, by name.
+func inheritance() map[string][]*os.File {
+	text := os.Getenv(inheritEnv)
+	os.Unsetenv(inheritEnv)
+	kept := map[string][]*os.File{}
+	for _, word := range strings.Fields(text) {
+		name, number, _ := strings.Cut(word, "=")
+		fd, err := strconv.Atoi(number)
+		if _, stale := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil || stale != nil {
+			continue
+		}
+		kept[name] = append(kept[name], os.NewFile(uintptr(fd), name))
+	}
+	return kept
+}
+
+// theLock is the run directory's, kept or taken.
+func theLock(runDir string, kept map[string][]*os.File) (*os.File, error) {
+	if f := kept["lock"]; f != nil {
+		return f[0], nil
+	}
+	return supervise.Lock(runDir)
+}
+
+// listen has the control socket, kept or made.
+func listen(path string, group int, kept map[string][]*os.File) (*net.UnixListener, error) {
+	if f := kept["control"]; f != nil {
+		return control.Inherit(f[0])
+	}
+	return control.Listen(path, group)
+}
+
+// upgrade finds out whether another program can go on from here. What it returns
+// lets it.
+func (d *daemon) upgrade(ctx context.Context, binary string) (proceed func(), err error) {
+	next, err := examine(ctx, binary)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		select {
+		case d.upgrades <- next:
+		case <-d.ctx.Done():
+		}
+	}, nil
+}
+
+// bequeath makes the environment of the next image, and keeps the descriptors
+// open for it.
+func bequeath(kept map[string][]*os.File) ([]string, error) {
+	var words []string
+	for name, files := range kept {
+		for _, f := range files {
+			if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
+				return nil, fmt.Errorf("upgrade: %s: %w", name, err)
+			}
+			words = append(words, fmt.Sprintf("%s=%d", name, f.Fd()))
+		}
+	}
+	return append(os.Environ(), inheritEnv+"="+strings.Join(words, " ")), nil
+}
+
+// successor is a program that was found fit to go on.
+type successor struct {
+	file *os.File
+	path string
+}
+
+// checkPatience is how long a new program may take to read what there is.
+const checkPatience = 10 * time.Second
+
+// examine opens a program, and asks it whether it can go on from here. What is
+// run and what was looked at is one open file, whatever happens to its name.
+func examine(ctx context.Context, path string) (*successor, error) {
+	if path == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("upgrade: own program: %w: name the new one", err)
+		}
+		path = strings.TrimSuffix(own, " (deleted)") // a package manager has put another in its place
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	if err := trusted(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), append(os.Args[1:len(os.Args):len(os.Args)], "--check-state")...)
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	if err := cmd.Run(); err != nil {
+		why := strings.TrimSpace(out.String())
+		if why == "" {
+			why = err.Error()
+		}
+		f.Close()
+		return nil, fmt.Errorf("upgrade refused: %s says: %s", path, strings.ReplaceAll(why, "\n", "; "))
+	}
+	return &successor{f, path}, nil
+}
+
+// trusted refuses a program that others could have written.
+func trusted(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	owner := int(info.Sys().(*syscall.Stat_t).Uid)
+	switch {
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("upgrade refused: %s is no program: name an executable file", f.Name())
+	case owner != 0 && owner != os.Geteuid():
+		return fmt.Errorf("upgrade refused: %s belongs to uid %d: it has to be root's", f.Name(), owner)
+	case info.Mode()&0o022 != 0:
+		return fmt.Errorf("upgrade refused: others may write to %s: chmod go-w", f.Name())
+	}
+	return nil
+}
+
+// checkState is --check-state: whether this program can go on from what another
+// left, and from the files as they are. It changes nothing.
+func checkState(l *layout.Layout, w io.Writer) int {
+	conf, problems := l.Read(true)
+	for _, p := range problems {
+		if conf == nil && !p.Warning {
+			fmt.Fprintln(w, p)
+		}
+	}
+	if conf == nil {
+		return exitProblem
+	}
+	records, global, err := supervise.ReadRecords(l.RunDir)
+	if err == nil {
+		err = engine.CheckRecords(records, global)
+	}
+	if err != nil {
+		fmt.Fprintln(w, err)
+		return exitProblem
+	}
+	return 0
+}
+
+// become replaces this program by the next. It does not return, but for an error
+// after which there is nothing to go on with: then it tries its own program.
+func (s *successor) become(lock *os.File, listener *net.UnixListener, log *slog.Logger) error {
+	socket, err := listener.File()
+	if err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	env, err := bequeath(map[string][]*os.File{"lock": {lock}, "control": {socket}})
+	if err != nil {
+		return err
+	}
+	// Until the next image listens, these would end it.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+	log.Info("goes on as " + s.path)
+	err = syscall.Exec(fmt.Sprintf("/proc/self/fd/%d", s.file.Fd()), os.Args, env)
+	log.Error("upgrade: cannot become "+s.path+", goes on as before", "err", err)
+	return errors.Join(err, syscall.Exec("/proc/self/exe", os.Args, env))
+}
