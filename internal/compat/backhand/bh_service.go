@@ -105,10 +105,16 @@ func cappedBy(s *status.Service) string {
 }
 
 // state is a service's in one of backhand's three words. What crashed and waits
-// for its next start is started, and what is on its way down is stopped.
+// for its next start is started, what is on its way down is stopped, and so is
+// what failed to start and was stopped since.
 func state(s *status.Service) string {
 	switch s.State {
-	case "failed", "stuck":
+	case "failed":
+		if cappedBy(s) == "stop" && neverRan(s.Exit) {
+			return "stopped"
+		}
+		return "failed"
+	case "stuck":
 		return "failed"
 	case "down":
 		return "stopped"
@@ -118,6 +124,11 @@ func state(s *status.Service) string {
 		}
 	}
 	return "started"
+}
+
+// neverRan tells whether the last run ended before its main process began.
+func neverRan(x *status.Exit) bool {
+	return x != nil && (x.What == "spawn" || x.What == "pre" && (x.Code == nil || *x.Code != 0))
 }
 
 // startFailed turns the daemon's answer to a start into backhand's words.
