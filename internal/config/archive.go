@@ -1,10 +1,14 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
+	"hotsvc/internal/dialect"
+	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
 )
 
@@ -16,6 +20,7 @@ import (
 const (
 	settingsPart = "settings"
 	mountsPart   = "mounts"
+	treesPart    = "trees"
 )
 
 // Archive is the configuration as the text of its files, from which FromArchive
@@ -29,14 +34,28 @@ func (c *Config) Archive() []byte {
 	for _, f := range c.made.files {
 		parts = append(parts, part{fmt.Sprintf("%s %q %q", f.kind, f.name, f.path), f.data})
 	}
+	others := map[string]*service.Definition{}
+	for name, def := range c.Services {
+		if def.Dialect != service.Native {
+			others[name] = def
+		}
+	}
+	if len(others) > 0 {
+		b, err := json.Marshal(others)
+		if err != nil {
+			panic("config: a definition cannot be written: " + err.Error()) // plain values only: our own mistake
+		}
+		parts = append(parts, part{treesPart, b})
+	}
 	return joinParts(parts)
 }
 
 // FromArchive makes the configuration of an archive, without the files that have
-// a problem, and without the trees of other dialects, which are read where they
-// stand. It is an error if the text is no archive.
+// a problem. The services of other dialects are as they were read. It is an error
+// if the text is no archive.
 func FromArchive(data []byte) (*Config, error) {
 	m := material{settings: DefaultSettings()}
+	others := map[string]*service.Definition{}
 	for _, p := range splitParts(data) {
 		switch p.name {
 		case settingsPart:
@@ -52,6 +71,10 @@ func FromArchive(data []byte) (*Config, error) {
 				}
 				m.mounts = append(m.mounts, target)
 			}
+		case treesPart:
+			if err := json.Unmarshal(p.data, &others); err != nil {
+				return nil, fmt.Errorf("archived configuration: %s: %w", treesPart, err)
+			}
 		default:
 			f := file{data: p.data}
 			if _, err := fmt.Sscanf(p.name, "%s %q %q", &f.kind, &f.name, &f.path); err != nil || f.kind != rulesKind && f.kind != servicesKind {
@@ -63,6 +86,16 @@ func FromArchive(data []byte) (*Config, error) {
 	if len(m.files) == 0 {
 		return nil, fmt.Errorf("archived configuration: there is no file in it")
 	}
+	var tree dialect.Found
+	for _, name := range sortedNames(others) {
+		def := others[name]
+		for _, system := range def.Policy.System {
+			def.Policy.Gates = append(def.Policy.Gates, service.SystemGates(system, m.mounts)...)
+		}
+		tree.Definitions = append(tree.Definitions, def)
+	}
+	m.trees = []dialect.Found{tree}
 	c, _ := build(m, Input{})
+	maps.Copy(c.Services, others) // whichever layer they were in
 	return c, nil
 }

@@ -61,13 +61,19 @@ func (d *decoder) system(v *toml.Value, name string, mounts []string) {
 		d.Problems.Errorf(v.Pos, "system_dependencies: %s stands there twice", name)
 		return
 	}
+	p.Gates = append(p.Gates, SystemGates(name, mounts)...)
+}
+
+// SystemGates are the gates that a system dependency stands for, TIME or MOUNTS.
+func SystemGates(name string, mounts []string) []Gate {
 	if name == "TIME" {
-		p.Gates = append(p.Gates, Gate{Object: object.Clock, Match: match.Must("{ synchronized = true }"), Text: name, System: name})
-		return
+		return []Gate{{Object: object.Clock, Match: match.Must("{ synchronized = true }"), Text: name, System: name}}
 	}
+	var gates []Gate
 	for _, target := range mounts {
-		p.Gates = append(p.Gates, Gate{Object: object.Mount, Match: match.Is("target", target), Text: name + ": " + target, System: name})
+		gates = append(gates, Gate{Object: object.Mount, Match: match.Is("target", target), Text: name + ": " + target, System: name})
 	}
+	return gates
 }
 
 // Fstab lists the mount points that MOUNTS waits for: those of fstab that are
