@@ -6,5 +6,5 @@
 //
 // Owns: backhand's words and exit statuses.
 //
-// Never: keeps anything about a service, or starts one.
+// Never: keeps anything about a service of hotsvc's, or starts one itself.
 package backhand

@@ -10,4 +10,9 @@ var Programs = map[string]compat.Program{
 	"bh-status":  about(printStatus),
 	"bh-require": about(require),
 	"bh-release": about(release),
+
+	"semaphore": semaphore,
+	"state":     setState,
+	"connect":   connect,
+	"escort":    escorting(launchGap, killGrace),
 }
