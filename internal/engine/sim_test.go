@@ -262,6 +262,7 @@ func TestWalk(t *testing.T) {
 		mu.Unlock()
 	})
 	defer service.OnVisit(nil)
+	began := time.Now()
 	for range runtime.GOMAXPROCS(0) {
 		wg.Add(1)
 		go func() {
@@ -285,7 +286,8 @@ func TestWalk(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	t.Logf("%d steps, %d episodes, %d daemon deaths, %d crashes", steps, n, deaths, crashes)
+	t.Logf("%d steps, %d episodes, %d daemon deaths, %d crashes, %.0f steps/s", steps, n, deaths, crashes,
+		float64(steps)/time.Since(began).Seconds())
 	if *simSteps < 200_000 {
 		return // too short to have been everywhere
 	}
