@@ -38,7 +38,7 @@ func (d Daemon) Service(name string) (status.Service, error) {
 			return s, nil
 		}
 	}
-	return status.Service{}, &control.Error{Code: engine.CodeUnknown, Text: "no service " + name}
+	return status.Service{}, &control.Error{Code: engine.CodeUnknown, Text: "no service " + name + ": `hsctl status` lists what there is"}
 }
 
 // CodeOf is how a call failed.

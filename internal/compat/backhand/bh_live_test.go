@@ -102,7 +102,6 @@ func TestWrongCalls(t *testing.T) {
 		if r := m.Run("bh-start", "web"); r.Exit != 1 || !strings.HasPrefix(r.Err, "bh-start: no daemon on ") {
 			t.Errorf("without a daemon: %+v", r)
 		}
-		m.Boot(m.Path("native"), "backhand:"+m.Path("bh")) // for tidy
 	})
 }
 
