@@ -178,7 +178,7 @@ func terms() <-chan os.Signal {
 			others = append(others, s)
 		}
 	}
-	signal.Notify(make(chan os.Signal), others...)
+	signal.Notify(make(chan os.Signal, 1), others...) // which nobody reads
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	return term
