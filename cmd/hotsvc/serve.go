@@ -81,13 +81,14 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	if err := d.newFace(); err != nil {
 		return err
 	}
-	conf, problems := l.Read(false)
+	conf, problems := d.begin()
 	d.conf = conf
 	if levelFromFile {
 		if err := setLevel(conf.Settings.LogLevel); err != nil {
 			return err
 		}
 	}
+	d.remember(conf)
 	for _, p := range problems {
 		log.Warn(p.String())
 	}

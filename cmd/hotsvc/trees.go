@@ -56,6 +56,7 @@ func (d *daemon) rescan() {
 // be in force last.
 func (d *daemon) put(conf *config.Config) {
 	d.conf = conf
+	d.remember(conf)
 	if d.trees != nil {
 		d.trees.Follow(layout.Trees(conf.Settings))
 	}

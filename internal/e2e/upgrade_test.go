@@ -1,0 +1,221 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestUpgradeIsNotNoticed(t *testing.T) {
+	liveBothWays(t, func(m *machine) {
+		m.rules(cableRule)
+		m.service("net@", m.sleeper("{instance}"))
+		m.service("base", m.sleeper("base"))
+		m.service("held", m.sleeper("held"))
+		m.service("crashes", `exec_start = ["sh", "-c", "sleep 0.3; exit 7"]`+"\nbackoff = { first = \"10ms\", max = \"10ms\" }\n")
+		m.boot()
+		m.cable("wan0")
+		m.do("require", "base", "--as", "me")
+		m.do("start", "crashes")
+		hold := m.hsctl("hold", "held", "--", "sleep", "1000")
+		must(m.T, hold.Start())
+		defer func() { hold.Process.Kill(); hold.Wait() }()
+		names := []string{"net@wan0", "base", "held"}
+		pids := map[string]int{}
+		for _, n := range names {
+			pids[n] = m.pid(n)
+		}
+		waiting := m.hsctl("wait", "net@wan1", "--timeout", "60s") // its daemon goes away, and it asks the next
+		must(m.T, waiting.Start())
+		daemon := m.daemon.Process.Pid
+		for i := range 10 {
+			if out := m.do("upgrade"); !strings.Contains(out, "upgraded: ") {
+				m.Errorf("upgrade says %q", out)
+			}
+			for _, n := range names {
+				if s := m.get(n); s.State != "up" || *s.Pid != pids[n] || s.Restarts != 0 || len(s.Holds) != 1 {
+					m.Fatalf("after upgrade %d: %s is %s, pid %d (before %d), %d restarts, holds %+v", i, n, s.State, *s.Pid, pids[n], s.Restarts, s.Holds)
+				}
+			}
+		}
+		if got := m.daemon.Process.Pid; got != daemon || !alive(daemon) {
+			m.Errorf("the daemon's pid is %d, was %d", got, daemon)
+		}
+		// Children are still children: their ends are known, with the status.
+		before := m.get("crashes").Restarts
+		m.until("it crashes on, with its status known", func() bool {
+			s := m.get("crashes")
+			return s.Restarts > before+1 && s.Exit != nil && s.Exit.Code != nil && *s.Exit.Code == 7
+		})
+		m.cable("wan1")
+		if err := waiting.Wait(); err != nil {
+			m.Errorf("the one who waited: %v", err)
+		}
+		// A hold that a living process has ends with it, as ever.
+		hold.Process.Kill()
+		m.is("held", "down")
+	})
+}
+
+// TestUpgradeUnderLoad: a hundred, while links flap, a service writes and others
+// crash. HOTSVC_UPGRADES sets another number.
+func TestUpgradeUnderLoad(t *testing.T) {
+	live(t, func(m *machine) {
+		const lines = 4000
+		m.rules(cableRule)
+		m.service("net@", m.sleeper("{instance}"))
+		m.service("steady", m.sleeper("steady"))
+		m.service("writer", fmt.Sprintf(`exec_start = ["sh", "-c", "i=0; while [ $i -lt %d ]; do echo line $i; i=$((i+1)); [ $((i %% 10)) -ne 0 ] || sleep 0.01; done; exec sleep 1000"]`, lines))
+		m.boot()
+		m.cable("wan0")
+		m.do("start", "steady", "writer")
+		steady, writer := m.pid("steady"), m.pid("writer")
+		stop, flapped := make(chan struct{}), make(chan int)
+		go func() {
+			n := 0
+			for ; ; n++ {
+				select {
+				case <-stop:
+					flapped <- n
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+				exec.Command("ip", "link", "set", "wan0", []string{"down", "up"}[n%2]).Run()
+			}
+		}()
+		upgrades := 25
+		if n, err := strconv.Atoi(os.Getenv("HOTSVC_UPGRADES")); err == nil {
+			upgrades = n
+		}
+		var first, last int
+		for i := range upgrades {
+			m.do("upgrade")
+			if i == upgrades/5 {
+				first = resident(m.daemon.Process.Pid)
+			}
+			last = resident(m.daemon.Process.Pid)
+		}
+		close(stop)
+		m.Logf("%d upgrades, %d flaps, %d kB after a fifth of them and %d kB at the end", upgrades, <-flapped, first, last)
+		exec.Command("ip", "link", "set", "wan0", "up").Run()
+		m.is("net@wan0", "up")
+		for n, pid := range map[string]int{"steady": steady, "writer": writer} {
+			if s := m.get(n); s.State != "up" || *s.Pid != pid || s.Restarts != 0 {
+				m.Errorf("%s is %s with pid %v (before %d), %d restarts", n, s.State, *s.Pid, pid, s.Restarts)
+			}
+		}
+		if last > first+first/2 {
+			m.Errorf("the daemon had %d kB and has %d kB", first, last)
+		}
+		if fds, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(m.daemon.Process.Pid), "fd")); len(fds) > 60 {
+			m.Errorf("the daemon has %d descriptors", len(fds))
+		}
+		m.allLines("writer", lines)
+	})
+}
+
+// allLines waits for the numbered lines of a service's log and wants each once.
+func (m *machine) allLines(name string, n int) {
+	m.Helper()
+	m.until("its last line is in the log", func() bool {
+		return strings.Contains(m.do("logs", name, "-n", "1"), fmt.Sprintf("line %d\n", n-1))
+	})
+	next := 0
+	for line := range strings.Lines(m.do("logs", name, "-n", "1000000")) {
+		_, number, ok := strings.Cut(strings.TrimSpace(line), "line ")
+		if got, err := strconv.Atoi(number); !ok || err != nil || got != next {
+			m.Fatalf("after line %d comes %q", next-1, line)
+		}
+		next++
+	}
+	if next != n {
+		m.Errorf("%d lines are there, of %d", next, n)
+	}
+}
+
+// resident is a process's resident memory in kB.
+func resident(pid int) int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+			n, _ := strconv.Atoi(f[1])
+			return n
+		}
+	}
+	return 0
+}
+
+func TestUpgradeThatCannotGoOnIsRefused(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("a", m.sleeper("a"))
+		m.boot()
+		m.do("start", "a")
+		pid := m.pid("a")
+		other := m.file("other", "#!/bin/sh\necho it knows nothing of this >&2; exit 1\n")
+		refuse := func(mode os.FileMode, why string) {
+			m.Helper()
+			must(m.T, os.Chmod(other, mode))
+			if out := m.fails(1, "upgrade", other); !strings.Contains(out, why) {
+				m.Errorf("it says %q, not %q", out, why)
+			}
+		}
+		refuse(0o755, "upgrade refused: "+other+" says: it knows nothing of this")
+		refuse(0o777, "others may write to "+other+": chmod go-w")
+		refuse(0o644, "is no program")
+		if out := m.fails(1, "upgrade", m.path("none")); !strings.Contains(out, "no such file") {
+			m.Error(out)
+		}
+		m.service("bad", "exec_start = 5\n")
+		if out := m.fails(1, "upgrade"); !strings.Contains(out, "bad.toml:1:14: ") {
+			m.Error(out)
+		}
+		must(m.T, os.Remove(m.path("services/bad.toml")))
+		// A state of a version that this program does not know.
+		m.until("the record is there", func() bool { _, err := os.Stat(m.path("run/svc/a")); return err == nil })
+		record, err := os.ReadFile(m.path("run/svc/a"))
+		must(m.T, err)
+		m.file("run/svc/a", strings.Replace(string(record), `{"v":`, `{"v":9`, 1))
+		if out := m.fails(1, "upgrade"); !strings.Contains(out, "the record of a is of version 9") {
+			m.Error(out)
+		}
+		if s := m.get("a"); s.State != "up" || *s.Pid != pid {
+			m.Errorf("a is %s", s.State)
+		}
+	})
+}
+
+func TestEditorsMistakeAndACrashLoseNothing(t *testing.T) {
+	live(t, func(m *machine) {
+		m.rules(cableRule)
+		m.service("net@", m.sleeper("{instance}"))
+		m.service("a", m.sleeper("a"))
+		m.boot()
+		m.cable("wan0")
+		m.do("start", "a")
+		pids := map[string]int{"net@wan0": m.pid("net@wan0"), "a": m.pid("a")}
+		// Somebody is in the middle of an edit when the daemon dies.
+		m.service("a", "exec_start = [\"sh\", ")
+		m.rules("[[rule]]\nname = 'half\n")
+		m.quit(syscall.SIGKILL)
+		m.boot()
+		for n, pid := range pids {
+			if s := m.is(n, "up"); *s.Pid != pid || s.Want != "up" {
+				m.Errorf("%s has pid %d (before %d), want %s", n, *s.Pid, pid, s.Want)
+			}
+		}
+		if r := m.report(); len(r.Config.Problems) < 2 {
+			m.Errorf("problems: %v", r.Config.Problems)
+		}
+		if !strings.Contains(m.words(), "goes on with the last good one of this boot") {
+			m.Error("the log does not say so")
+		}
+		m.remove("wan0")
+		m.gone(pids["net@wan0"])
+	})
+}
