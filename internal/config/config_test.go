@@ -115,7 +115,7 @@ func TestLeftovers(t *testing.T) {
 			found = append(found, name+" "+string(d.Dialect))
 		}
 	}
-	if len(problems) > 0 || !slices.Equal(found, []string{"getty@ runit", "prog sysmgr"}) {
+	if len(problems) > 0 || !slices.Equal(found, []string{"getty@ runit"}) {
 		t.Error(found, lines(problems))
 	}
 }

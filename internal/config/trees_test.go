@@ -53,7 +53,7 @@ func expect(t *testing.T, c *Config, want map[string]string) {
 func TestTreesInLayers(t *testing.T) {
 	in := input(nil, []Source{
 		sv("/a", "web/run+", "web/log/run+", "db/run+", "db/log/run+", "mail/run+"),
-		sv("/b", "db.toml=exec_start=['native']", "mail.toml=", "prog+", "hook/run+"),
+		sv("/b", "db.toml=exec_start=['native']", "mail.toml=", "prog+"),
 		sv("/c", "bh/pre+", "bh/run+", "web/run+"),
 		sv("/d", "x.toml=id='prog'\nexec_start=['hermit']"),
 	})
@@ -64,10 +64,10 @@ func TestTreesInLayers(t *testing.T) {
 	expect(t, c, map[string]string{
 		"web": "backhand /c/web/run web", "web@": "backhand /c/web/run {instance}", "web/log": "none",
 		"db": "native native", "db/log": "none",
-		"mail": "masked", "hook": "runit /b/hook/run",
+		"mail": "masked",
 		"bh": "backhand /c/bh/run bh", "prog": "hermit hermit",
 	})
-	want := []string{"/a: 3 in the form of runit", "/b: 1 in the form of runit", "/b: 1 in the form of sysmgr", "/c: 2 in the form of backhand", "/d: 1 in the form of hermit"}
+	want := []string{"/a: 3 in the form of runit", "/b: 1 in the form of sysmgr", "/c: 2 in the form of backhand", "/d: 1 in the form of hermit"}
 	if !slices.Equal(c.Notes[len(c.Notes)-len(want):], want) {
 		t.Errorf("%q", c.Notes)
 	}

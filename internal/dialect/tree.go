@@ -147,19 +147,18 @@ func (r *reader) read() {
 	if !r.found.Native {
 		r.hermit()
 	}
-	if len(r.dirs) > 0 {
-		switch {
-		case r.Dialect == service.Backhand, r.Dialect == "" && slices.ContainsFunc(r.dirs, r.backhandSign):
-			for _, name := range r.dirs {
-				r.backhand(name)
-			}
-		case r.is(service.Runit):
-			for _, name := range r.dirs {
-				r.runit(name)
-			}
+	before := len(r.found.Definitions)
+	switch {
+	case r.Dialect == service.Backhand, r.Dialect == "" && slices.ContainsFunc(r.dirs, r.backhandSign):
+		for _, name := range r.dirs {
+			r.backhand(name)
+		}
+	case r.is(service.Runit):
+		for _, name := range r.dirs {
+			r.runit(name)
 		}
 	}
-	if r.is(service.Sysmgr) {
+	if r.Dialect == service.Sysmgr || r.Dialect == "" && len(r.found.Definitions) == before { // beside directories they are tools of those
 		for _, name := range r.programs {
 			r.sysmgr(name)
 		}
