@@ -33,7 +33,7 @@ func (d *Definition) ExecHash() uint64 {
 	var p printer
 	usual := New(d.Name).Exec
 	exec := d.Exec
-	if d.Dir != "" { // there, scripts beside the program come and go: each run looks for them anew
+	if exec.InheritEnv { // of a dialect: scripts beside the program come and go, and each run has those of its time
 		exec.Pre, exec.Post = nil, nil
 	}
 	p.exec(&exec, &usual)
