@@ -1,0 +1,358 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hotsvc/internal/status"
+)
+
+// services adds a tree of services to those that the daemon reads: "runit:sv".
+func (m *machine) services(text string) {
+	m.Helper()
+	dialect, name, ok := strings.Cut(text, ":")
+	if !ok {
+		dialect, name = "", text
+	}
+	must(m.T, os.MkdirAll(m.path(name), 0o755))
+	m.args = append(m.args, "--services", strings.TrimPrefix(dialect+":", ":")+m.path(name))
+}
+
+// script writes an executable that tells the journal who it is and what it was
+// given, and goes on as the rest says.
+func (m *machine) script(name, rest string) {
+	m.Helper()
+	m.file(name, fmt.Sprintf("#!/bin/sh\necho %s \"$@\" >>%s\n%s\n", name, m.path("journal"), rest))
+	must(m.T, os.Chmod(m.path(name), 0o755))
+}
+
+const sleeps = "exec sleep 1000"
+
+// told waits until the journal has a line.
+func (m *machine) told(line string) {
+	m.Helper()
+	m.until(line+" in the journal", func() bool { return slices.Contains(m.lines("journal"), line) })
+}
+
+// count is how often the journal has a line.
+func (m *machine) count(line string) (n int) {
+	for _, l := range m.lines("journal") {
+		if l == line {
+			n++
+		}
+	}
+	return n
+}
+
+// known tells whether there is a service of that name, and in which state.
+func (m *machine) known(name string) string {
+	m.Helper()
+	for _, s := range m.report().Services {
+		if s.Name == name {
+			return s.State
+		}
+	}
+	return ""
+}
+
+// running is the pid of a service that is up, or 0.
+func (m *machine) running(name string) int {
+	m.Helper()
+	for _, s := range m.report().Services {
+		if s.Name == name && s.State == "up" && s.Pid != nil {
+			return *s.Pid
+		}
+	}
+	return 0
+}
+
+// One daemon runs four trees; a rule requires a service of each alike, and
+// people see all alike.
+func TestFourDialectsInOneDaemon(t *testing.T) {
+	live(t, func(m *machine) {
+		for _, tree := range []string{"sv", "bh", "sysmgr:sm", "hermit:he"} {
+			m.services(tree)
+		}
+		m.script("sv/web/run", "echo web in $PWD >>"+m.path("journal")+"\n"+sleeps)
+		m.script("sv/web/finish", "")
+		m.file("sv/web/down", "")
+		m.script("bh/net/pre", "")
+		m.script("bh/net/run", sleeps)
+		m.script("bh/net/post", "")
+		m.script("sm/prog", "echo $SYSDIR $RUNDIR >>"+m.path("journal")+"; test -d $RUNDIR && "+sleeps)
+		m.file("he/x.toml", "id = \"app\"\nexec_start = [\"sh\", \"-c\", \"echo app >>"+m.path("journal")+"; exec sleep 1000\"]\n")
+		m.rules(strings.Replace(cableRule, `"net@{name}"`, `"web", "net@{name}", "prog", "app"`, 1))
+		m.boot()
+		m.pid("prog") // starts at boot, as its dialect has it
+		m.pid("app")
+		if web, net := m.get("web"), m.known("net"); web.State != "down" || net != "down" {
+			m.Errorf("web is %s, net %s, before anything holds them", web.State, net)
+		}
+		m.cable("wan0")
+		all := []string{"web", "net@wan0", "prog", "app"}
+		dialects := map[string]string{}
+		for _, name := range all {
+			m.pid(name)
+			m.until(name+" is held by the rule", func() bool {
+				return slices.ContainsFunc(m.get(name).Holds, func(h status.Hold) bool { return h.Holder == "rule:cable" })
+			})
+			dialects[name] = m.get(name).Definition.Dialect
+			if why := m.do("why", name); !strings.Contains(why, "cable") || !strings.Contains(why, "wan0") {
+				m.Errorf("why %s:\n%s", name, why)
+			}
+		}
+		if got := fmt.Sprint(dialects); got != "map[app:hermit net@wan0:backhand prog:sysmgr web:runit]" {
+			m.Error(got)
+		}
+		m.told("bh/net/pre wan0")
+		m.told("bh/net/run wan0")
+		m.told("sm/prog " + m.path("sm/prog"))
+		m.told(m.path("sm") + " " + m.path("run/sysmgr"))
+		m.told("sv/web/run")
+		m.told("web in " + m.path("sv/web"))
+		m.pull("wan0")
+		m.is("web", "down")
+		m.is("net@wan0", "down")
+		m.told("sv/web/finish -1 15")
+		m.told("bh/net/post wan0")
+		m.pid("prog")
+		m.pid("app")
+	})
+}
+
+// What comes into a tree runs within the second, and what goes is stopped and
+// forgotten.
+func TestTreesArePickedUpAtOnce(t *testing.T) {
+	live(t, func(m *machine) {
+		m.services("sv")
+		m.services("sysmgr:sm")
+		m.services("hermit:he")
+		m.boot()
+		var took []time.Duration
+		soon := func(what string, cond func() bool) {
+			m.Helper()
+			begin := time.Now()
+			m.until(what, cond)
+			took = append(took, time.Since(begin))
+		}
+		m.script(".new/web/run", sleeps)
+		must(t, os.Rename(m.path(".new/web"), m.path("sv/web")))
+		soon("web runs", func() bool { return m.known("web") == "up" })
+		m.script("sv/slow/run", sleeps) // not all at once
+		soon("slow runs", func() bool { return m.known("slow") == "up" })
+		m.script("sm/prog", sleeps)
+		soon("prog runs", func() bool { return m.known("prog") == "up" })
+		m.file("he/app.toml", `exec_start = ["sleep", "1000"]`)
+		soon("app runs", func() bool { return m.known("app") == "up" })
+		pid := m.pid("app")
+		m.file("he/app.toml", `exec_start = ["sleep", "1001"]`)
+		soon("app is another one", func() bool { now := m.running("app"); return now != 0 && now != pid })
+		pid = m.pid("app")
+		m.file("he/app.toml", `exec_start = "sleep 1002"`)
+		soon("the mistake is told", func() bool {
+			return strings.Contains(m.do("status"), m.path("he/app.toml")+":1:14: ")
+		})
+		if got := m.pid("app"); got != pid {
+			m.Error("a mistake in its file restarted app")
+		}
+
+		must(t, os.Rename(m.path("sv/web"), m.path("sv/.web")))
+		soon("web is gone", func() bool { return m.known("web") == "" })
+		must(t, os.Rename(m.path("sv/.web"), m.path("sv/web")))
+		soon("web runs again", func() bool { return m.known("web") == "up" })
+		pids := map[string]int{"web": m.pid("web"), "slow": m.pid("slow")}
+		must(t, os.Remove(m.path("sm/prog")))
+		soon("prog is gone", func() bool { return m.known("prog") == "" })
+		must(t, os.Remove(m.path("he/app.toml")))
+		soon("app is gone", func() bool { return m.known("app") == "" })
+
+		// What a service's directory says matters when the service starts.
+		generation := m.report().Config.Generation
+		m.script("sv/web/run", "exec sleep 2000")
+		m.file("sv/web/down", "")
+		m.script("sv/slow/finish", "")
+		m.until("finish was seen", func() bool { return m.report().Config.Generation > generation })
+		for name, pid := range pids {
+			if got := m.pid(name); got != pid {
+				m.Errorf("%s was restarted", name)
+			}
+		}
+		m.do("restart", "slow") // this run has no finish yet
+		m.do("restart", "slow")
+		m.told("sv/slow/finish -1 15")
+
+		// The whole tree is replaced.
+		m.script("next/db/run", sleeps)
+		must(t, os.Rename(m.path("sv"), m.path("old")))
+		must(t, os.Rename(m.path("next"), m.path("sv")))
+		soon("the new tree runs", func() bool { return m.known("db") == "up" && m.known("web") == "" && m.known("slow") == "" })
+		slices.Sort(took) // the machine may be busy for once
+		if median := took[len(took)/2]; median > time.Second {
+			m.Errorf("it takes %v to pick a change up", median)
+		}
+	})
+}
+
+// W-RV-3: after a package is taken out and put in again, the new one runs.
+func TestReinstalledDirectoryRunsTheNewOne(t *testing.T) {
+	live(t, func(m *machine) {
+		m.services("sv")
+		m.script("sv/web/run", "cd /\n"+sleeps) // its directory is not held by being in it
+		m.boot()
+		for range 5 {
+			pid := m.pid("web")
+			m.until("it is removed", func() bool { return os.RemoveAll(m.path("sv/web")) == nil })
+			m.script("sv/web/run", "cd /\n"+sleeps)
+			m.until("the new web runs", func() bool { now := m.running("web"); return now != 0 && now != pid })
+			m.gone(pid)
+		}
+	})
+}
+
+// A linked directory under another name is an instance with a directory, and a
+// name, of its own (EX-4).
+func TestLinkedInstances(t *testing.T) {
+	live(t, func(m *machine) {
+		m.services("sv")
+		m.script("pkg/getty_tty1/run", "echo ${PWD##*/} as $(/bin/pwd) >>"+m.path("journal")+"; touch mine; "+sleeps)
+		must(t, os.Symlink(m.path("pkg/getty_tty1"), m.path("sv/getty_tty1")))
+		must(t, os.Symlink(m.path("pkg/getty_tty1"), m.path("sv/getty_tty2")))
+		m.boot()
+		m.pid("getty_tty1")
+		m.pid("getty_tty2")
+		m.told("getty_tty1 as " + m.path("pkg/getty_tty1"))
+		m.told("getty_tty2 as " + m.path("run/service/getty_tty2"))
+		m.script("pkg/getty_tty1/run", "echo new ${PWD##*/} >>"+m.path("journal")+"; test -e mine && "+sleeps)
+		m.do("restart", "getty_tty2")
+		m.told("new getty_tty2")
+		m.pid("getty_tty2")
+		must(t, os.Remove(m.path("sv/getty_tty2")))
+		m.until("the instance is gone", func() bool { return m.known("getty_tty2") == "" })
+		m.pid("getty_tty1")
+	})
+}
+
+// Every kind of bad input is an error that names the file; the rest is unharmed.
+func TestBadTreesHarmNobody(t *testing.T) {
+	live(t, func(m *machine) {
+		m.services("runit:sv")
+		m.services("hermit:he")
+		m.script("sv/good/run", sleeps)
+		m.file("sv/nox/run", "#!/bin/sh\n")
+		must(t, os.Symlink("loop", m.path("sv/loop")))
+		must(t, os.Symlink("/nowhere", m.path("sv/lost")))
+		must(t, os.Mkdir(m.path("sv/empty"), 0o755))
+		m.file("he/bad.toml", "exec_start = [\"x\"]\nnobody_knows = 1\n")
+		m.file("he/ok.toml", `exec_start = ["sleep", "1000"]`)
+		m.boot()
+		m.pid("good")
+		m.pid("ok")
+		said := m.do("status")
+		for name, text := range map[string]string{
+			"nox": "sv/nox/run is no executable file: chmod +x", "loop": "sv/loop is a link to loop", "lost": "sv/lost is a link to /nowhere",
+			"empty": "sv/empty/run is not there", "bad": "he/bad.toml",
+		} {
+			if why := m.fails(1, "why", name); !strings.Contains(why, text) {
+				m.Errorf("why %s does not say %q:\n%s", name, text, why)
+			}
+			if file, _, _ := strings.Cut(text, " "); !strings.Contains(said, m.path(file)) {
+				m.Errorf("status does not name %s:\n%s", file, said)
+			}
+		}
+		m.do("reload") // is not refused for them
+		must(t, os.Chmod(m.path("sv/nox/run"), 0o755))
+		m.file("sv/nox/run", "#!/bin/sh\n"+sleeps)
+		m.until("the remedy helps", func() bool { return m.known("nox") == "up" })
+		// A program that is being replaced is missing for a moment.
+		pid := m.pid("good")
+		must(t, os.Remove(m.path("sv/good/run")))
+		m.until("that is told", func() bool { return strings.Contains(m.do("status"), m.path("sv/good/run")) })
+		m.script("sv/good/run", sleeps)
+		m.until("and that it is over", func() bool { return !strings.Contains(m.do("status"), m.path("sv/good/run")) })
+		if m.pid("good") != pid {
+			m.Error("good was restarted")
+		}
+	})
+}
+
+// A broken native file keeps a reload away, and nothing that comes in a tree.
+func TestTreesDoNotWaitForNativeFiles(t *testing.T) {
+	live(t, func(m *machine) {
+		m.services("sv")
+		m.service("a", m.sleeper("a")+"needs = [\"web\"]\n")
+		m.script("sv/web/run", sleeps)
+		m.boot()
+		m.do("start", "a")
+		pid := m.pid("a")
+		m.service("a", "exec_start = 5")
+		m.script("sv/db/run", sleeps)
+		m.until("db runs", func() bool { return m.known("db") == "up" })
+		if m.pid("a") != pid {
+			m.Error("a is another one")
+		}
+		m.fails(1, "reload")
+		must(t, os.Rename(m.path("sv/web"), m.path("web"))) // a needs it
+		m.until("a waits for web", func() bool { return m.known("a") == "down" })
+		if why := m.fails(1, "why", "a"); !strings.Contains(why, "web") || !strings.Contains(why, "put it back") {
+			m.Errorf("why a:\n%s", why)
+		}
+		must(t, os.Rename(m.path("web"), m.path("sv/web")))
+		m.until("a is back", func() bool { return m.known("a") == "up" })
+	})
+}
+
+// The next daemon takes over what runs from a tree.
+func TestTreesAreAdopted(t *testing.T) {
+	live(t, func(m *machine) {
+		m.services("sv")
+		m.services("sysmgr:sm")
+		m.script("sv/web/run", sleeps)
+		m.script("sm/prog", sleeps)
+		m.boot()
+		web, prog := m.pid("web"), m.pid("prog")
+		m.quit(syscall.SIGUSR1)
+		m.script("sv/late/run", sleeps)
+		m.boot()
+		m.pid("late")
+		if m.pid("web") != web || m.pid("prog") != prog {
+			m.Error("what ran was started anew")
+		}
+	})
+}
+
+// Debian's own directories, and those of busybox's form, load as they are.
+func TestTreesOfDistributions(t *testing.T) {
+	out, err := exec.Command("../../scripts/runit").Output()
+	if err != nil {
+		t.Skipf("Debian's runit cannot be had here: %v", err)
+	}
+	check := func(tree, want string) {
+		t.Helper()
+		out, err := exec.Command(program("hsctl"), "check", tree).CombinedOutput()
+		if err != nil || strings.Contains(string(out), "warning") || !strings.Contains(string(out), want) {
+			t.Errorf("check %s: %v\n%s", tree, err, out)
+		}
+	}
+	sv := filepath.Join(strings.TrimSpace(string(out)), "etc/sv")
+	all, err := filepath.Glob(sv + "/getty-*")
+	must(t, err)
+	if len(all) < 5 {
+		t.Fatalf("%d directories of getty-run", len(all))
+	}
+	entries, err := os.ReadDir(sv)
+	must(t, err)
+	check(sv, fmt.Sprintf("%s: %d in the form of runit\n", sv, len(entries)))
+	dir := t.TempDir()
+	for _, f := range []string{"getty_tty1/run", "dhcp_if/run", "dhcp_if/finish", "dhcp_if/dhcp_handler", "dhcp_if/log/run", "fw/run", "fw/stat", "std_service_logger"} {
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, f)), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, f), []byte("#!/bin/sh\n"), 0o755))
+	}
+	check(dir, dir+": 3 in the form of runit\n")
+}
