@@ -10,6 +10,7 @@ import (
 
 	"hotsvc/internal/config"
 	"hotsvc/internal/control"
+	"hotsvc/internal/dialect"
 	"hotsvc/internal/engine"
 	"hotsvc/internal/layout"
 	"hotsvc/internal/toml"
@@ -20,9 +21,11 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [DIR]",
 		Short: "Read rules and services and say what is wrong; needs no daemon",
 		Long: `Reads rules.d, services and hotsvc.toml in DIR, or what a daemon reads, and
-prints every problem as file:line:col: message. The exit status is 1 when there is
-one; warnings do not count.`,
+prints every problem as file:line:col: message. A DIR that is itself a tree of
+services is read as one, runit's /etc/sv for example; DIALECT:DIR says whose it is.
+The exit status is 1 when there is a problem; warnings do not count.`,
 		Example: `  hsctl check
+  hsctl check runit:/etc/sv
   hsctl check ./router && cp -r router/* /etc/hotsvc && hsctl reload`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -38,8 +41,9 @@ func (a *app) check(args []string) error {
 	here := layout.Default()
 	read := func() (*config.Config, []toml.Problem) { return here.Read(true) }
 	if len(args) == 1 {
-		if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
-			return usage("check: %s is no directory: name one with rules.d and services in it", args[0])
+		_, dir := dialect.Cut(args[0])
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usage("check: %s is no directory: name one with rules.d and services in it", dir)
 		}
 		read = func() (*config.Config, []toml.Problem) { return layout.Check(args[0]) }
 	}
