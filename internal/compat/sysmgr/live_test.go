@@ -168,6 +168,14 @@ func TestStoppedStaysStopped(t *testing.T) {
 // starts (SM-34).
 func TestRestart(t *testing.T) {
 	live(t, func(m *livetest.Machine) {
+		m.Script("sys/sshd", `echo run >> "$NOTED"; exec sleep 1000`)
+		runs := func(n int) {
+			t.Helper()
+			m.Until("so many runs", func() bool { return len(m.Lines("noted")) >= n })
+			if got := len(m.Lines("noted")); got != n {
+				t.Fatalf("%d runs, want %d", got, n)
+			}
+		}
 		boot(m)
 		first := pid(m, "sshd")
 		svctl(m, 0, "", "restart", "sshd")
@@ -179,12 +187,12 @@ func TestRestart(t *testing.T) {
 		gone(m, second)
 		m.Is("sshd", "down")
 		svctl(m, 0, "", "restart", "sshd")
-		third := pid(m, "sshd")
+		pid(m, "sshd")
+		runs(3)
 		svctl(m, 0, "", "once", "sshd")
 		svctl(m, 0, "", "restart", "sshd")
-		if pid(m, "sshd") == third {
-			t.Error("a run once is not restarted")
-		}
+		pid(m, "sshd")
+		runs(4)
 	})
 }
 
@@ -263,14 +271,21 @@ func TestDepends(t *testing.T) {
 		}
 		svctl(m, 0, "", "stop", "dbus")
 		m.Is("dbus", "down")
+		said, err := os.Create(m.Path("said"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer said.Close()
 		wait := m.Command("sysmgr-depends", "sshd", "dbus")
+		wait.Stderr = said
 		if err := wait.Start(); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- wait.Wait() }()
 		m.Until("it waits", func() bool { return sleeps(wait) })
-		m.Crash() // it waits for the next one, too
+		m.Crash()
+		m.Until("it waits for a daemon, too", func() bool { return len(m.Lines("said")) == 1 })
 		boot(m)
 		if s := m.Is("dbus", "down"); s.Want != "down" {
 			t.Errorf("sysmgr-depends wants dbus %s", s.Want)
