@@ -239,6 +239,24 @@ func TestLinkedInstances(t *testing.T) {
 	})
 }
 
+// RV-12: control/u runs before each start, and the service starts whatever comes
+// of it.
+func TestControlUBeforeEachStart(t *testing.T) {
+	live(t, func(m *machine) {
+		m.services("sv")
+		m.script("sv/web/control/u", "exit 1")
+		m.script("sv/web/run", sleeps)
+		m.boot()
+		m.pid("web")
+		m.do("restart", "web")
+		m.told("sv/web/run")
+		m.until("both starts", func() bool { return m.count("sv/web/run") == 2 })
+		if got := strings.Join(m.lines("journal"), ","); got != "sv/web/control/u,sv/web/run,sv/web/control/u,sv/web/run" {
+			m.Error(got)
+		}
+	})
+}
+
 // Every kind of bad input is an error that names the file; the rest is unharmed.
 func TestBadTreesHarmNobody(t *testing.T) {
 	live(t, func(m *machine) {
