@@ -1,12 +1,8 @@
 package svlog
 
 import (
-	"errors"
-	"fmt"
 	"hash/fnv"
 	"os"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -77,65 +73,6 @@ func (k *mark) clear() { k.open.Store(0) }
 // consumed tells whether the readv of an open mark was done.
 func (k *mark) consumed() bool { return k.cell == k.last }
 
-// Marks are the marks of the transactions that are under way, and what a
-// transaction needs while it is. All pumps of a daemon share them.
-type Marks struct {
-	memory []byte
-
-	mu    sync.Mutex
-	freed sync.Cond
-	taken [markCount]bool
-	idle  []*scratch // those that nobody uses
-}
-
-// scratchSize is how much a transaction carries at most, in bytes: what a pipe
-// holds that nobody has enlarged.
-const scratchSize = 64 << 10
-
-// maxIdle is how many scratches are kept for the next transaction.
-const maxIdle = 2
-
-// scratch is where one transaction works.
-type scratch struct {
-	read, write int // ends of a pipe
-	buf         []byte
-	mark        *mark
-	slot        int
-}
-
-// OpenMarks maps the file of marks, and makes it where it is missing or not
-// ours. Marks of services that are not named are forgotten. The marks can be
-// used with an error too: then they do not outlive the process. At most 63
-// transactions are under way at a time; others wait.
-func OpenMarks(path string, services []string) (*Marks, error) {
-	m := &Marks{}
-	m.freed.L = &m.mu
-	s, err := newScratch()
-	if err != nil {
-		return nil, fmt.Errorf("svlog: %w", err)
-	}
-	m.idle = []*scratch{s}
-	if m.memory, err = mapMarks(path); err != nil {
-		err = fmt.Errorf("svlog: marks %w: lines may be lost or doubled when the daemon is killed", err)
-		var anonErr error
-		m.memory, anonErr = unix.Mmap(-1, 0, marksBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-		if anonErr != nil {
-			s.close()
-			return nil, errors.Join(err, anonErr)
-		}
-	}
-	keys := make([]uint64, len(services))
-	for i, name := range services {
-		keys[i] = keyOf(name)
-	}
-	for i := range markCount {
-		if k := m.at(i); !slices.Contains(keys, k.key) {
-			k.clear()
-		}
-	}
-	return m, err
-}
-
 // mapMarks maps the file. It is written in full before, so that a store cannot
 // meet a full disk, which would be a SIGBUS.
 func mapMarks(path string) ([]byte, error) {
@@ -162,15 +99,9 @@ func mapMarks(path string) ([]byte, error) {
 	return memory, nil
 }
 
-func (m *Marks) at(i int) *mark { return (*mark)(unsafe.Pointer(&m.memory[(i+1)*markSize])) }
-
-// Close lets go of the marks, when every pump has ended.
-func (m *Marks) Close() {
-	for _, s := range m.idle {
-		s.close()
-	}
-	m.idle = nil
-	unix.Munmap(m.memory)
+// markAt is the i-th mark of those in memory.
+func markAt(memory []byte, i int) *mark {
+	return (*mark)(unsafe.Pointer(&memory[(i+1)*markSize]))
 }
 
 // keyOf is a service's name in a mark.
@@ -178,121 +109,4 @@ func keyOf(service string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(service))
 	return h.Sum64()
-}
-
-// take returns what a transaction needs. The mark is the one that a dead daemon
-// left open under that key, if it did.
-func (m *Marks) take(key uint64) *scratch {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for {
-		if slot := m.slot(key); slot >= 0 {
-			if s := m.spare(); s != nil {
-				m.taken[slot] = true
-				s.slot, s.mark = slot, m.at(slot)
-				return s
-			}
-		}
-		m.freed.Wait()
-	}
-}
-
-// slot finds a mark that may be used; -1: none. The lock is held.
-func (m *Marks) slot(key uint64) int {
-	free := -1
-	for i := range markCount {
-		switch k := m.at(i); {
-		case m.taken[i]:
-		case k.open.Load() == 0:
-			free = i
-		case k.key == key:
-			return i
-		}
-	}
-	return free
-}
-
-// spare finds or makes a scratch. Where no descriptors are left, it is nil: one
-// always exists, and is waited for. The lock is held.
-func (m *Marks) spare() *scratch {
-	if n := len(m.idle); n > 0 {
-		s := m.idle[n-1]
-		m.idle = m.idle[:n-1]
-		return s
-	}
-	s, err := newScratch()
-	if err != nil {
-		return nil
-	}
-	return s
-}
-
-func (m *Marks) put(s *scratch) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.taken[s.slot] = false
-	s.mark = nil
-	if len(m.idle) < maxIdle {
-		m.idle = append(m.idle, s)
-	} else {
-		s.close()
-	}
-	m.freed.Signal()
-}
-
-func newScratch() (*scratch, error) {
-	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return nil, os.NewSyscallError("pipe2", err)
-	}
-	return &scratch{read: p[0], write: p[1], buf: make([]byte, scratchSize)}, nil
-}
-
-func (s *scratch) close() {
-	unix.Close(s.read)
-	unix.Close(s.write)
-}
-
-// copy copies what is next in a FIFO, and takes nothing out of it. Without an
-// error, nothing is its end: nobody has it open for writing.
-func (s *scratch) copy(fifo int) ([]byte, error) {
-	var n int64
-	var err error
-	for {
-		n, err = unix.Tee(fifo, s.write, scratchSize, unix.SPLICE_F_NONBLOCK)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil || n == 0 {
-		return nil, err
-	}
-	for got := 0; got < int(n); {
-		k, err := unix.Read(s.read, s.buf[got:n])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || k == 0 {
-			return nil, errors.Join(unix.EIO, err)
-		}
-		got += k
-	}
-	return s.buf[:n], nil
-}
-
-// consume takes the first n bytes out of a FIFO, into the buffer but for the
-// last, which lands in the cell.
-func (s *scratch) consume(fifo, n int) {
-	at := int(uintptr(unsafe.Pointer(&s.mark.cell)) - uintptr(unsafe.Pointer(s.mark)))
-	cell := unsafe.Slice((*byte)(unsafe.Pointer(s.mark)), markSize)[at : at+1]
-	for left := n - 1; left >= 0; {
-		k, err := unix.Readv(fifo, [][]byte{s.buf[:left], cell})
-		switch {
-		case err == unix.EINTR:
-		case err != nil || k == 0:
-			return // somebody else read it
-		default:
-			left -= k
-		}
-	}
 }

@@ -2,7 +2,7 @@ package svlog
 
 import (
 	"os"
-	"syscall"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,176 +12,218 @@ import (
 type Sink interface {
 	// Size is how many bytes the file has.
 	Size() int64
-	// Render makes the text of what was read: whatever is to be in the file,
-	// and nothing but that will Write add. It changes nothing that is seen.
+	// Render makes the text of what was read: all that Write will add.
 	Render(raw []byte, now time.Time) []byte
-	// Write appends what Render returned. With an error it is dropped, and
-	// counted for a later text; the file is as it was.
+	// Write appends what Render returned. With an error, what is missing of it
+	// is dropped, and counted for a later text.
 	Write(out []byte) error
 	// Rewind cuts the file back to a size that it had.
 	Rewind(size int64) error
 	// Turn begins a new file where one is due.
 	Turn(now time.Time) error
-	// Close ends the file.
+	// Close ends the file, but no line.
 	Close() error
 }
 
 // Pump is what carries the output of one service from its FIFO into a Sink. It
 // runs until nobody has the FIFO open for writing, or until Stop.
 type Pump struct {
-	cfg   PumpConfig
-	key   uint64
-	marks *Marks
-	in    *os.File
-	fd    int // in's: only the pump closes it
-	conn  syscall.RawConn
-	stop  chan struct{}
-	done  chan struct{}
+	all     *Pumps
+	service string
+	key     uint64
+	fd      int
+	done    chan struct{}
 
-	sink     Sink      // nil: not open
-	inLine   bool      // what was carried last did not end its line
-	patience time.Time // until when nothing is dropped because the sink cannot be opened; zero: it can
-	again    time.Time // when that is tried next
+	mu      sync.Mutex
+	busy    bool // a goroutine works
+	stopped bool
+	renewed bool // the sink is not to be gone on with
+
+	// the working goroutine's
+	sink     Sink // nil: not open
+	inLine   bool // what was carried last did not end its line
+	used     time.Time
+	timer    *time.Timer // closes the sink
+	patience time.Time   // until when nothing is dropped because the sink cannot be opened; zero: it can
+	again    time.Time   // when that is tried next
 }
 
-// PumpConfig is what a Pump is made of. The functions are called from its goroutine.
-type PumpConfig struct {
-	Service string // its name, under which a transaction is marked
-	FIFO    string // path
-	// Open opens the sink when there is something for it.
-	Open func() (Sink, error)
-	// Trouble is told why something was dropped.
-	Trouble func(error)
-	// End is called when the FIFO seems to be at its end, with the sink closed.
-	// It answers whether the pump is to end; still looks once more.
-	End func(still func() bool) bool
-}
+const (
+	// idleTime is how long a sink stays open to which nothing is written.
+	idleTime = time.Minute
+	// openPatience is how long the FIFO has to hold what cannot be written because
+	// the sink cannot be opened. The lock of a daemon that just died is a reason.
+	openPatience = 2 * time.Second
+	// openAgain is the pause between two attempts after that, in which all is dropped.
+	openAgain = time.Second
+	openPause = 10 * time.Millisecond
+)
 
-// idleTime is how long a sink stays open to which nothing is written: what is
-// silent costs one descriptor and a goroutine.
-const idleTime = time.Minute
-
-var past = time.Unix(1, 0)
-
-// openPatience is how long the FIFO has to hold what cannot be written because
-// the sink cannot be opened. The lock of a daemon that just died is a reason.
-const openPatience = 2 * time.Second
-
-// openAgain is the pause between two attempts after that, in which all is dropped.
-const openAgain = time.Second
-
-// Pump begins to read a FIFO. Whoever writes to it is to have it open already,
-// else the pump finds it at its end. What a dead daemon began is finished first.
-func (m *Marks) Pump(cfg PumpConfig) (*Pump, error) {
-	fd, err := unix.Open(cfg.FIFO, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+// Pump begins to read the FIFO of a service. Whoever writes to it is to have it
+// open already.
+func (m *Pumps) Pump(service, fifo string) (*Pump, error) {
+	fd, err := unix.Open(fifo, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: cfg.FIFO, Err: err}
+		return nil, &os.PathError{Op: "open", Path: fifo, Err: err}
 	}
-	p := &Pump{
-		cfg: cfg, key: keyOf(cfg.Service), marks: m, fd: fd,
-		in:   os.NewFile(uintptr(fd), cfg.FIFO), // which polls it, for it does not block
-		stop: make(chan struct{}), done: make(chan struct{}),
+	p := &Pump{all: m, service: service, key: keyOf(service), fd: fd, done: make(chan struct{})}
+	m.mu.Lock()
+	m.pumps[int32(fd)] = p
+	m.mu.Unlock()
+	if err := m.watch(unix.EPOLL_CTL_ADD, fd); err != nil {
+		p.forget()
+		return nil, &os.PathError{Op: "epoll_ctl", Path: fifo, Err: err}
 	}
-	if p.conn, err = p.in.SyscallConn(); err != nil {
-		p.in.Close()
-		return nil, err
-	}
-	go p.run()
 	return p, nil
+}
+
+// Resume goes on with a FIFO that a dead daemon read. What that began is
+// finished first. The FIFO may be at its end already.
+func (m *Pumps) Resume(service, fifo string) (*Pump, error) {
+	p, err := m.Pump(service, fifo)
+	if err == nil {
+		p.wake() // an end that comes after no beginning is no event
+	}
+	return p, err
+}
+
+func (p *Pump) forget() {
+	p.all.mu.Lock()
+	delete(p.all.pumps, int32(p.fd))
+	p.all.mu.Unlock()
+	unix.Close(p.fd)
 }
 
 // Stop ends the pump after the transaction that is under way. What is still in
 // the FIFO is for the next one.
 func (p *Pump) Stop() {
-	close(p.stop)
-	p.in.SetReadDeadline(past) // wakes it
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
+	p.wake()
+}
+
+// Renew has the sink opened anew before something is written to it: it is to be
+// another, or to be kept in another way.
+func (p *Pump) Renew() {
+	p.mu.Lock()
+	p.renewed = true
+	p.mu.Unlock()
 }
 
 // Done is closed when the pump has ended.
 func (p *Pump) Done() <-chan struct{} { return p.done }
 
-func (p *Pump) run() {
-	defer close(p.done)
-	defer p.in.Close()
+// Service is whose output it carries.
+func (p *Pump) Service() string { return p.service }
+
+// wake has the pump look at its FIFO.
+func (p *Pump) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.busy {
+		p.busy = true
+		go p.work()
+	}
+}
+
+// work carries what there is. At the end of the pump it stays busy.
+func (p *Pump) work() {
 	for {
-		p.rest()
-		s, raw := p.next()
-		if s == nil {
-			p.close()
-			if p.stopped() {
+		s := p.all.take(p.key)
+		next := p.step(s)
+		p.all.put(s)
+		switch next {
+		case ended:
+			p.all.watch(unix.EPOLL_CTL_DEL, p.fd) // a child between fork and exec has it, too
+			p.forget()
+			close(p.done)
+			return
+		case later:
+			time.Sleep(openPause)
+		case dry:
+			if p.rest() {
 				return
 			}
-			continue
-		}
-		ended := false
-		switch {
-		case s.mark.open.Load() != 0:
-			p.recover(s)
-		case raw != nil:
-			p.carry(s, raw)
-		default:
-			ended = p.end(s)
-		}
-		p.marks.put(s)
-		if ended {
-			return
 		}
 	}
 }
 
-// rest sets how long next waits.
-func (p *Pump) rest() {
-	var until time.Time // something comes
-	if p.sink != nil {
-		until = time.Now().Add(idleTime)
-	}
-	p.in.SetReadDeadline(until)
-	if p.stopped() { // maybe just before that
-		p.in.SetReadDeadline(past)
-	}
-}
+// state is what comes after a step.
+type state int
 
-func (p *Pump) stopped() bool {
-	select {
-	case <-p.stop:
-		return true
+const (
+	more  state = iota // there may be more in the FIFO
+	later              // there is, but the sink cannot be opened
+	dry                // there is nothing now
+	ended
+)
+
+func (p *Pump) step(s *scratch) state {
+	p.mu.Lock()
+	stopped, renewed := p.stopped, p.renewed
+	p.renewed = false
+	p.mu.Unlock()
+	if stopped || renewed {
+		p.close()
+	}
+	if stopped {
+		return ended
+	}
+	switch raw, err := s.copy(p.fd); {
+	case err == unix.EAGAIN:
+		return dry
+	case s.mark.open.Load() != 0:
+		return p.recover(s)
+	case raw != nil:
+		return p.carry(s, raw)
 	default:
+		p.tell(err) // and take it for the end
+		return p.end(s)
+	}
+}
+
+// rest lets wait watch the FIFO; false: there is something to do before.
+func (p *Pump) rest() bool {
+	if p.sink != nil && time.Since(p.used) >= idleTime {
+		p.close()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
 		return false
 	}
+	p.busy = false
+	if p.sink == nil {
+	} else if p.timer == nil {
+		p.timer = time.AfterFunc(idleTime, p.wake)
+	} else {
+		p.timer.Reset(idleTime)
+	}
+	p.all.watch(unix.EPOLL_CTL_MOD, p.fd)
+	return true
 }
 
 func (p *Pump) close() {
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
 	if p.sink != nil {
 		p.tell(p.sink.Close())
 		p.sink = nil
 	}
 }
 
-// next waits for something to carry. With nothing in it, the FIFO is at its end;
-// without a scratch, the wait is over.
-func (p *Pump) next() (s *scratch, raw []byte) {
-	p.conn.Read(func(uintptr) bool {
-		s = p.marks.take(p.key)
-		var err error
-		if raw, err = s.copy(p.fd); err != unix.EAGAIN {
-			p.tell(err) // and take it for the end
-			return true
-		}
-		p.marks.put(s)
-		s = nil
-		return false
-	})
-	return s, raw
-}
-
 // carry is one transaction: see mark.go.
-func (p *Pump) carry(s *scratch, raw []byte) {
+func (p *Pump) carry(s *scratch, raw []byte) state {
 	sink := p.open()
 	if sink == nil {
-		if !p.patient() {
-			unix.Read(p.fd, raw)
+		if p.patient() {
+			return later
 		}
-		return
+		unix.Read(p.fd, raw)
+		return more
 	}
 	now := time.Now()
 	p.tell(sink.Turn(now)) // one that is old, and was idle
@@ -190,31 +232,35 @@ func (p *Pump) carry(s *scratch, raw []byte) {
 	p.tell(sink.Write(out))
 	s.consume(p.fd, len(raw))
 	s.mark.clear()
-	p.inLine = raw[len(raw)-1] != '\n'
+	p.inLine, p.used = raw[len(raw)-1] != '\n', now
 	p.tell(sink.Turn(now)) // one that is full now
+	return more
 }
 
 // end is where nobody has the FIFO open for writing. A line that was not ended
 // is, lest the next run's first word goes on with it.
-func (p *Pump) end(s *scratch) bool {
+func (p *Pump) end(s *scratch) state {
 	if p.inLine && p.sink != nil {
 		p.tell(p.sink.Write(p.sink.Render([]byte{'\n'}, time.Now())))
 	}
 	p.inLine = false
 	p.close()
-	return p.cfg.End(func() bool {
+	if p.all.owner.OutputEnds(p, func() bool {
 		raw, err := s.copy(p.fd)
 		return raw == nil && err != unix.EAGAIN
-	})
+	}) {
+		return ended
+	}
+	return more
 }
 
 // recover ends the transaction of a daemon that died in it: see mark.go.
-func (p *Pump) recover(s *scratch) {
+func (p *Pump) recover(s *scratch) state {
 	n := int(s.mark.raw)
 	if there, err := unix.IoctlGetInt(p.fd, unix.TIOCINQ); !s.mark.consumed() && err == nil && n <= there && n <= scratchSize {
 		switch sink := p.open(); {
 		case sink == nil && p.patient():
-			return
+			return later
 		case sink == nil:
 		case sink.Size() >= s.mark.size+s.mark.length:
 			s.consume(p.fd, n)
@@ -223,6 +269,7 @@ func (p *Pump) recover(s *scratch) {
 		}
 	}
 	s.mark.clear()
+	return more
 }
 
 // open returns the sink; nil if it cannot be opened.
@@ -231,34 +278,25 @@ func (p *Pump) open() Sink {
 	if p.sink != nil || now.Before(p.again) {
 		return p.sink
 	}
-	sink, err := p.cfg.Open()
+	sink, err := p.all.owner.OpenSink(p.service)
 	switch {
 	case err == nil:
-		p.sink, p.patience = sink, time.Time{}
+		p.sink, p.used, p.patience = sink, now, time.Time{}
 		return sink
 	case p.patience.IsZero():
 		p.patience = now.Add(openPatience)
-	case now.After(p.patience):
+	case !p.patient():
 		p.tell(err)
 		p.again = now.Add(openAgain)
 	}
 	return nil
 }
 
-// patient waits a moment, while it is worth it, for a sink that cannot be opened.
-func (p *Pump) patient() bool {
-	if time.Now().After(p.patience) {
-		return false
-	}
-	select {
-	case <-p.stop:
-	case <-time.After(10 * time.Millisecond):
-	}
-	return true
-}
+// patient tells whether to wait for a sink that cannot be opened.
+func (p *Pump) patient() bool { return time.Now().Before(p.patience) }
 
 func (p *Pump) tell(err error) {
 	if err != nil {
-		p.cfg.Trouble(err)
+		p.all.owner.LostOutput(p.service, err)
 	}
 }
