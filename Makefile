@@ -2,6 +2,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
 PREFIX  ?= /usr/local
 DESTDIR ?=
+BIN      = bin
 GO      ?= go
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
@@ -9,7 +10,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$
 all: build
 
 build:                ## bin/hotsvc and bin/hsctl
-	@$(BUILD) -o bin/ ./cmd/hotsvc ./cmd/hsctl
+	@$(BUILD) -o $(BIN)/ ./cmd/hotsvc ./cmd/hsctl
 
 demo: build           ## a cable and a dongle, plugged and pulled, in a namespace of their own
 	@scripts/demo
@@ -29,12 +30,23 @@ bench: build          ## speed and memory, beside a C program that does the leas
 check:                ## format, vet, staticcheck, tidy modules
 	@scripts/check
 
-install: build        ## into $(DESTDIR)$(PREFIX)
+# The names of older systems that hsctl answers to.
+PROGRAMS = sv svc svok svlogd chpst setuidgid envuidgid envdir softlimit setlock pgrphack \
+	bh-start bh-stop bh-stopall bh-status bh-require bh-release semaphore state connect escort \
+	svctl sysmgr sysmgr-depends sysmgr-needs runsyssv checkprocess
+COMPATDIR = $(PREFIX)/lib/hotsvc/compat
+
+install: build        ## into $(DESTDIR)$(PREFIX); COMPAT=1: sv, svctl, bh-start … too
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/hotsvc
-	install -m 755 bin/hotsvc $(DESTDIR)$(PREFIX)/sbin/hotsvc
-	install -m 755 bin/hsctl $(DESTDIR)$(PREFIX)/bin/hsctl
+	install -m 755 $(BIN)/hotsvc $(DESTDIR)$(PREFIX)/sbin/hotsvc
+	install -m 755 $(BIN)/hsctl $(DESTDIR)$(PREFIX)/bin/hsctl
 	@# the administrator's, once it is there
 	[ -e $(DESTDIR)/etc/hotsvc/udhcpc.script ] || install -m 755 services/udhcpc.script $(DESTDIR)/etc/hotsvc/udhcpc.script
+ifdef COMPAT
+	@# in a directory of their own, so that nothing on the system is shadowed: put it in PATH where it is wanted
+	install -d $(DESTDIR)$(COMPATDIR)
+	for name in $(PROGRAMS); do ln -sf ../../../bin/hsctl $(DESTDIR)$(COMPATDIR)/$$name; done
+endif
 
 clean:
 	rm -rf bin .cache
