@@ -16,7 +16,8 @@ const (
 	itself  = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 	comings = unix.IN_CREATE | unix.IN_MOVED_TO
 	entries = comings | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_ATTRIB
-	content = entries | unix.IN_CLOSE_WRITE
+	target  = unix.IN_CLOSE_WRITE | unix.IN_ATTRIB
+	content = entries | target
 )
 
 // maxLinks is how many links a path may go over, as in path_resolution(7).
@@ -35,7 +36,7 @@ var serviceFiles = []string{"run", "finish", "down", "pre", "post", "log", "cont
 func (m mark) matters(name string, mask uint32) bool {
 	switch {
 	case name == "": // itself
-		return mask&(itself|unix.IN_UNMOUNT) != 0
+		return mask&(itself|target|unix.IN_UNMOUNT) != 0
 	case m.all:
 		return name[0] != '#' && !strings.HasSuffix(name, "~")
 	}
@@ -66,7 +67,12 @@ func (c *cover) tree(dir string) {
 		if e.Type()&fs.ModeSymlink != 0 && !c.path(name) {
 			continue
 		}
-		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+		info, err := os.Stat(name)
+		if err != nil {
+			continue
+		}
+		if !info.IsDir() { // a program or hermit's file, linked in
+			c.add(name, target, mark{})
 			continue
 		}
 		c.add(name, entries|itself, mark{names: serviceFiles})

@@ -137,6 +137,8 @@ func TestLinksOnTheWay(t *testing.T) {
 		{"something happens there", func() { w.mkdir("etc/b/db") }},
 		{"a directory on the way is moved", func() { w.rename("etc", "etc2") }},
 		{"and comes back", func() { w.rename("etc2", "etc") }},
+		{"a linked file comes", func() { w.write("pkg/app.toml"); w.link("../../pkg/app.toml", "etc/b/app.toml") }},
+		{"it is written anew", func() { w.write("pkg/app.toml") }},
 		{"a loop comes", func() { w.link("loop", "etc/b/loop") }},
 	} {
 		step.do()
