@@ -26,7 +26,7 @@ var floors = []struct {
 	{"rules and services", true, []string{"internal/rule", "internal/service", "internal/hold", "internal/dialect"}},
 	{"values", true, []string{"internal/config", "internal/status"}},
 	{"engine", true, []string{"internal/engine"}},
-	{"edges", false, []string{"internal/nlsource", "internal/sysfs", "internal/uevent", "internal/linkwatch", "internal/hostwatch",
+	{"edges", false, []string{"internal/nlsource", "internal/sysfs", "internal/trust", "internal/uevent", "internal/linkwatch", "internal/hostwatch",
 		"internal/svlog", "internal/dirwatch", "internal/supervise", "internal/superdir", "internal/control", "internal/layout"}},
 	{"faces", false, []string{"internal/compat", "internal/compat/runit", "internal/compat/chpst", "internal/compat/backhand", "internal/compat/sysmgr", "internal/compat/svlogd"}},
 	{"commands", false, []string{"cmd/hotsvc", "cmd/hsctl"}},
@@ -41,7 +41,8 @@ var inFloor = map[string][]string{
 	"internal/uevent":    {"internal/nlsource", "internal/sysfs"},
 	"internal/linkwatch": {"internal/nlsource", "internal/sysfs"},
 	"internal/nlsource":  {},
-	"internal/supervise": {"internal/svlog"},
+	"internal/supervise": {"internal/svlog", "internal/trust"},
+	"internal/layout":    {"internal/trust"},
 
 	"internal/compat/runit":    {"internal/compat"},
 	"internal/compat/chpst":    {"internal/compat"},

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +24,6 @@ import (
 	"hotsvc/internal/layout"
 	"hotsvc/internal/linkwatch"
 	"hotsvc/internal/object"
-	"hotsvc/internal/service"
 	"hotsvc/internal/superdir"
 	"hotsvc/internal/supervise"
 	"hotsvc/internal/toml"
@@ -75,6 +73,9 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 		return err
 	}
 	defer lock.Close()
+	if err := ownSocket(l.SocketPath()); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{}), upgrades: make(chan *successor)}
@@ -280,13 +281,25 @@ func bootID() string {
 	return strings.TrimSpace(string(b))
 }
 
+// socketEnv tells hsctl which daemon to ask.
+const socketEnv = "HOTSVC_SOCKET"
+
+// ownSocket has what services call find this daemon, where it is not the one
+// that they would ask anyway.
+func ownSocket(path string) error {
+	if path == layout.SystemSocket {
+		return os.Unsetenv(socketEnv)
+	}
+	return os.Setenv(socketEnv, path)
+}
+
 // baseEnv is the part of the daemon's environment that services get.
 func baseEnv() []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	if p := os.Getenv("PATH"); p != "" {
 		env[0] = "PATH=" + p
 	}
-	for _, name := range []string{"LANG", "TZ"} {
+	for _, name := range []string{"LANG", "TZ", socketEnv} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}
@@ -304,9 +317,4 @@ func groupID(name string) int {
 		return -1
 	}
 	return id
-}
-
-// logPath is where the output of a service goes.
-func (d *daemon) logPath(name string) string {
-	return filepath.Join(d.layout.LogDir, service.FileName(name)+".log")
 }

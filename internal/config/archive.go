@@ -32,6 +32,9 @@ func (c *Config) Archive() []byte {
 	}
 	parts := []part{{settingsPart, []byte(c.Settings.String())}, {mountsPart, []byte(mounts.String())}}
 	for _, f := range c.made.files {
+		if f.unread {
+			continue
+		}
 		parts = append(parts, part{fmt.Sprintf("%s %q %q", f.kind, f.name, f.path), f.data})
 	}
 	others := map[string]*service.Definition{}

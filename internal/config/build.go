@@ -39,6 +39,11 @@ type material struct {
 func build(m material, in Input) (*Config, []toml.Problem) {
 	b := &builder{material: m, in: in, bad: map[string]bool{}}
 	b.problems.Add(m.found...)
+	for _, f := range m.files {
+		if f.unread {
+			b.bad[f.path] = true
+		}
+	}
 	before := -1
 	for len(b.bad) > before {
 		before = len(b.bad)

@@ -29,6 +29,10 @@ type Source struct {
 
 	// Identity tells directories of one name apart that followed each other.
 	Identity func(dir string) uint64
+
+	// Trust returns why a file or directory of FS is not to be believed, such as
+	// that anybody may write to it, and what to do. Nil believes all.
+	Trust func(name string) error
 }
 
 // Input is where a configuration comes from. Later directories override earlier
@@ -83,7 +87,7 @@ func Check(root Source) (Input, []toml.Problem) {
 			continue
 		}
 		if sub, err := fs.Sub(root.FS, part.name); err == nil {
-			*part.to = []Source{{Name: root.join(part.name), FS: sub}}
+			*part.to = []Source{{Name: root.join(part.name), FS: sub, Trust: func(name string) error { return root.doubt(path.Join(part.name, name)) }}}
 		}
 	}
 	if in.Rules == nil && in.Services == nil || root.Dialect != "" {
@@ -93,16 +97,13 @@ func Check(root Source) (Input, []toml.Problem) {
 		}
 		return in, nil
 	}
-	data, err := readFile(root.FS, "hotsvc.toml")
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := fs.Stat(root.FS, "hotsvc.toml"); errors.Is(err, fs.ErrNotExist) {
 		return in, nil
 	}
-	name := root.join("hotsvc.toml")
-	if err != nil {
-		return in, []toml.Problem{{Pos: toml.Pos{File: name}, Text: plain(err)}}
+	data, problems := root.read("hotsvc.toml")
+	if problems == nil {
+		in.Settings, problems = ParseSettings(root.join("hotsvc.toml"), data)
 	}
-	var problems []toml.Problem
-	in.Settings, problems = ParseSettings(name, data)
 	return in, problems
 }
 
@@ -119,6 +120,28 @@ func (s Source) join(name string) string {
 	return path.Join(s.Name, name)
 }
 
+func (s Source) doubt(name string) error {
+	if s.Trust == nil {
+		return nil
+	}
+	return s.Trust(name)
+}
+
+// read returns what is in a file, or what is wrong with it.
+func (s Source) read(name string) ([]byte, []toml.Problem) {
+	data, err := readFile(s.FS, name)
+	problem := toml.Problem{Pos: toml.Pos{File: s.join(name)}}
+	if err != nil {
+		problem.Text = plain(err)
+		return nil, []toml.Problem{problem}
+	}
+	if why := s.doubt(name); why != nil {
+		problem.Text = why.Error()
+		return nil, []toml.Problem{problem}
+	}
+	return data, nil
+}
+
 // What files there are.
 const (
 	rulesKind    = "rules"
@@ -132,7 +155,8 @@ type file struct {
 	path string // as people type it
 	data []byte
 
-	layer int // of services: 0 is built in
+	layer  int  // of services: 0 is built in
+	unread bool // a service's that cannot be read, or is not to be believed
 }
 
 type reader struct {
@@ -235,6 +259,10 @@ func (r *reader) dir(kind string, s Source) bool {
 	if err != nil {
 		r.problems.Errorf(toml.Pos{File: s.Name}, "%s", plain(err))
 	}
+	if why := s.doubt("."); why != nil {
+		r.problems.Errorf(toml.Pos{File: s.Name}, "%s", why)
+		return true
+	}
 	for _, e := range entries {
 		name := e.Name()
 		switch {
@@ -249,13 +277,12 @@ func (r *reader) dir(kind string, s Source) bool {
 // read reads one file under the name that it stands for.
 func (r *reader) read(kind string, s Source, name, as string) {
 	f := file{kind: kind, name: as, path: s.join(name), layer: r.layer}
-	data, err := readFile(s.FS, name)
-	if err != nil {
-		r.problems.Errorf(toml.Pos{File: f.path}, "%s", plain(err))
-		return
+	data, problems := s.read(name)
+	r.problems.Add(problems...)
+	f.data, f.unread = data, problems != nil
+	if !f.unread || kind == servicesKind { // a service is known, whatever is wrong with its file
+		r.files = append(r.files, f)
 	}
-	f.data = data
-	r.files = append(r.files, f)
 }
 
 var errTooLong = fmt.Errorf("longer than %d bytes", maxFile)

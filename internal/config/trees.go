@@ -15,7 +15,7 @@ import (
 // configuration: a service that cannot run says so itself, and the others run.
 
 func (in *Input) tree(s Source) dialect.Tree {
-	return dialect.Tree{Name: s.Name, FS: s.FS, Dialect: s.Dialect, Copies: in.Copies, RunDir: in.RunDir, Mounts: in.Mounts, Identity: s.Identity}
+	return dialect.Tree{Name: s.Name, FS: s.FS, Dialect: s.Dialect, Copies: in.Copies, RunDir: in.RunDir, Mounts: in.Mounts, Identity: s.Identity, Trust: s.doubt}
 }
 
 // Rescan reads the trees anew. All that is native stays as it is in force in

@@ -39,6 +39,9 @@ func (r *reader) backhand(name string) {
 		r.warn(name, "has an @ in its name, which is what divides a service from its instance: rename it")
 		return
 	}
+	if r.doubted(r.define(name, service.Backhand, name), name, name+"/pre", name+"/run", name+"/post") {
+		return
+	}
 	r.add(r.backhandDefinition(name, name, service.Literal(name), scripts))
 	r.add(r.backhandDefinition(name+"@", name, "{instance}", scripts))
 }

@@ -21,7 +21,7 @@ const maxFile = 1 << 20
 func (r *reader) hermitSign() bool {
 	for _, name := range r.files {
 		data, err := r.readFile(name)
-		if err != nil || !strings.Contains(string(data), "id") {
+		if err != nil || !strings.Contains(string(data), "id") || r.doubt(name) != nil {
 			continue
 		}
 		if root, _ := toml.Parse(r.path(name), data); root.Get("id") != nil {
@@ -71,6 +71,9 @@ func (r *reader) hermit() {
 // is known, and says so.
 func (r *reader) hermitFile(file string) *service.Definition {
 	def := r.define(strings.TrimSuffix(file, suffix), service.Hermit, file)
+	if r.doubted(def, file) {
+		return nil
+	}
 	data, err := r.readFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

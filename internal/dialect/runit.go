@@ -39,6 +39,9 @@ func (r *reader) runit(name string) {
 		r.broken(def, "is no executable file: chmod +x")
 		return
 	}
+	if r.doubted(def, r.runitFiles(name)...) {
+		return
+	}
 	dir, copyOf := r.runitDir(name)
 	runitValues(def, dir, copyOf)
 	def.Policy.StartAtBoot = !r.has(name + "/down")
@@ -50,6 +53,16 @@ func (r *reader) runit(name string) {
 	if r.add(def) && logger != nil {
 		r.found.Definitions = append(r.found.Definitions, logger)
 	}
+}
+
+// runitFiles lists what is run of a service directory, and where that is.
+func (r *reader) runitFiles(name string) []string {
+	files := []string{name, name + "/run", name + "/finish", name + "/check", name + "/log", name + "/log/run", name + "/control"}
+	entries, _ := fs.ReadDir(r.FS, name+"/control") // none is usual
+	for _, e := range entries {
+		files = append(files, name+"/control/"+e.Name())
+	}
+	return files
 }
 
 // runitValues sets what all runs of a service directory and of its logger have.

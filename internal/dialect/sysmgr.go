@@ -20,5 +20,7 @@ func (r *reader) sysmgr(name string) {
 	p.BackoffFirst, p.BackoffMax = time.Second, time.Second
 	p.StartAtBoot = true
 	p.Manner = service.Manner{FromStart: true, RetryExec: true}
-	r.add(def)
+	if !r.doubted(def, name) {
+		r.add(def)
+	}
 }

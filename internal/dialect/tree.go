@@ -29,6 +29,10 @@ type Tree struct {
 	// Identity tells directories of one name apart that followed each other: 0
 	// where nothing does. It may be nil.
 	Identity func(dir string) uint64
+
+	// Trust returns why a file or directory of FS is not to be believed, and what
+	// to do. Nil believes all.
+	Trust func(name string) error
 }
 
 // Found is what a tree holds, native files aside.
@@ -205,6 +209,29 @@ func (r *reader) breaks(def *service.Definition, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	r.problems.Warnf(def.Pos, "%s", text)
 	def.Masked, def.Broken = true, def.Pos.File+" "+text
+}
+
+// doubted tells whether others could have written one of the files that make a
+// service. Then it takes the definition in as broken.
+func (r *reader) doubted(def *service.Definition, files ...string) bool {
+	for _, f := range files {
+		why := r.doubt(f)
+		if why == nil {
+			continue
+		}
+		r.problems.Warnf(toml.Pos{File: r.path(f)}, "%v", why)
+		def.Masked, def.Broken = true, why.Error()
+		r.add(def)
+		return true
+	}
+	return false
+}
+
+func (r *reader) doubt(file string) error {
+	if r.Trust == nil {
+		return nil
+	}
+	return r.Trust(file)
 }
 
 // program tells whether a file is there and can be executed. The error is nil

@@ -12,6 +12,7 @@ import (
 	"hotsvc/internal/dialect"
 	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
+	"hotsvc/internal/trust"
 )
 
 // Layout says where things are. Empty fields have their defaults.
@@ -137,6 +138,9 @@ func (l *Layout) settings() (config.Settings, []toml.Problem) {
 	case err != nil:
 		return config.DefaultSettings(), []toml.Problem{{Pos: toml.Pos{File: l.Config}, Text: "cannot be read: " + cause(err)}}
 	}
+	if why := trust.New().File(l.Config); why != nil {
+		return config.DefaultSettings(), []toml.Problem{{Pos: toml.Pos{File: l.Config}, Text: why.Error()}}
+	}
 	return config.ParseSettings(l.Config, data)
 }
 
@@ -144,7 +148,7 @@ func (l *Layout) settings() (config.Settings, []toml.Problem) {
 // they would be below /etc/hotsvc, or one that is itself a tree of services.
 func Check(dir string) (*config.Config, []toml.Problem) {
 	d, dir := dialect.Cut(dir)
-	root := source(d, filepath.Clean(dir))
+	root := source(d, filepath.Clean(dir), trust.New())
 	in, problems := config.Check(root)
 	l := Default()
 	in.Mounts, in.Find, in.Copies, in.RunDir, in.Problems = fstab(), find, l.copies(), l.SysmgrDir(), problems
@@ -158,19 +162,27 @@ func Check(dir string) (*config.Config, []toml.Problem) {
 // input is what config.Load needs to know of the system.
 func (l *Layout) input(s config.Settings) config.Input {
 	in := config.Input{Settings: s, Mounts: fstab(), Find: find, Copies: l.copies(), RunDir: l.SysmgrDir(), Claim: l.Claim}
+	who := trust.New()
 	for _, dir := range s.RulesDirs {
-		in.Rules = append(in.Rules, source("", dir))
+		in.Rules = append(in.Rules, source("", dir, who))
 	}
 	for _, tree := range s.ServiceDirs {
-		in.Services = append(in.Services, source(dialect.Cut(tree)))
+		d, dir := dialect.Cut(tree)
+		in.Services = append(in.Services, source(d, dir, who))
 	}
 	return in
 }
 
-func source(d service.Dialect, dir string) config.Source {
-	return config.Source{Name: dir, FS: os.DirFS(dir), Dialect: d, Identity: func(name string) uint64 {
-		return identity(filepath.Join(dir, name))
-	}}
+func source(d service.Dialect, dir string, who *trust.Check) config.Source {
+	whole, err := filepath.Abs(dir)
+	if err != nil { // there is no working directory
+		whole = dir
+	}
+	return config.Source{
+		Name: dir, FS: os.DirFS(dir), Dialect: d,
+		Identity: func(name string) uint64 { return identity(filepath.Join(dir, name)) },
+		Trust:    func(name string) error { return who.File(filepath.Join(whole, name)) },
+	}
 }
 
 // copies is where linked service directories have copies of their own.

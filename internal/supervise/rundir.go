@@ -12,18 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/service"
+	"hotsvc/internal/trust"
 )
 
 const lockPatience = 2 * time.Second
 
 // Lock makes this process the only daemon of a run directory, which it makes
-// where it is missing. It tries for two seconds: a child between fork and exec
+// where it is missing. One that others could write to is refused: they could
+// have us write to files of their choice. It tries for two seconds: a child between fork and exec
 // of a daemon that just died may still hold the lock.
 //
 // Closing the file gives the lock up; a descriptor of it that is inherited keeps it.
 func Lock(runDir string) (*os.File, error) {
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, fmt.Errorf("supervise: run dir %w", err)
+	}
+	if why := trust.Own(runDir); why != nil {
+		return nil, fmt.Errorf("supervise: run dir: %w, or name another with --run-dir", why)
 	}
 	f, err := os.OpenFile(filepath.Join(runDir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -1,0 +1,156 @@
+package e2e_test
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+)
+
+func (m *machine) mode(name string, mode fs.FileMode) {
+	m.Helper()
+	must(m.T, os.Chmod(m.path(name), mode))
+}
+
+// A file that others may write to is left out when the daemon starts, refuses a
+// reload, and is told by check; all in the same words.
+func TestFilesThatOthersMayWriteAreRefused(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("good", `exec_start = ["sleep", "1000"]`+"\nstart_at_boot = true")
+		m.service("bad", `exec_start = ["sleep", "1000"]`+"\nstart_at_boot = true")
+		m.mode("services/bad.toml", 0o666)
+		m.file("rules.d/60-bad.toml", "[[rule]]\nname = \"bad\"\nobject = \"link\"\nmatch = { name = \"lo\" }\nrequire = [\"good\"]\n")
+		m.mode("rules.d/60-bad.toml", 0o646)
+		const why = ": others may write to "
+		problems := []string{
+			m.path("services/bad.toml") + why + m.path("services/bad.toml") + " (mode 0666): chmod go-w " + m.path("services/bad.toml"),
+			m.path("rules.d/60-bad.toml") + why + m.path("rules.d/60-bad.toml") + " (mode 0646): chmod go-w " + m.path("rules.d/60-bad.toml"),
+		}
+		m.boot()
+		m.is("good", "up")
+		if s := m.get("bad"); s.State != "down" || len(s.Holds) != 0 {
+			m.Errorf("bad: %+v", s)
+		}
+		for what, said := range map[string]string{
+			"the log": m.words(), "status": m.do("status"), "reload": m.fails(1, "reload"), "check": m.fails(1, "check", m.dir),
+		} {
+			for _, p := range problems {
+				if !strings.Contains(said, p) && what != "status" || !strings.Contains(said, "problem") && what == "status" {
+					m.Errorf("%s does not say %s:\n%s", what, p, said)
+				}
+			}
+		}
+		m.mode("services/bad.toml", 0o644)
+		m.mode("rules.d/60-bad.toml", 0o644)
+		m.do("reload")
+		m.is("bad", "up")
+
+		m.mode("services", 0o777) // whoever can write here can put any file here
+		if said := m.fails(1, "reload"); strings.Count(said, "others may write to "+m.path("services")+" (mode 0777)") != 1 {
+			m.Errorf("the directory is to be told of once:\n%s", said)
+		}
+		m.is("good", "up")
+	})
+}
+
+func TestSettingsThatOthersMayWriteAreLeftOut(t *testing.T) {
+	live(t, func(m *machine) {
+		m.file("hotsvc.toml", "log = \"error\"\n")
+		m.mode("hotsvc.toml", 0o666)
+		m.boot()
+		if !strings.Contains(m.words(), "warn: "+m.path("hotsvc.toml")+": others may write to ") {
+			m.Errorf("said:\n%s", m.words())
+		}
+		m.fails(1, "check", m.dir)
+	})
+}
+
+// In a tree one service is refused, and the others run.
+func TestTreeEntriesThatOthersMayWriteAreRefused(t *testing.T) {
+	live(t, func(m *machine) {
+		for _, tree := range []string{"sv", "bh", "sysmgr:sm", "hermit:he"} {
+			m.services(tree)
+		}
+		names := []string{"run", "finish", "control", "log", "dir", "link"}
+		for _, name := range names {
+			m.script("sv/r-"+name+"/run", sleeps)
+		}
+		m.script("sv/fine/run", sleeps)
+		m.script("sv/r-finish/finish", "")
+		m.script("sv/r-control/control/h", "")
+		m.script("sv/r-log/log/run", "exec cat >/dev/null")
+		m.script("away", sleeps)
+		must(m.T, os.Remove(m.path("sv/r-link/run")))
+		must(m.T, os.Symlink(m.path("away"), m.path("sv/r-link/run")))
+		m.script("bh/b/pre", "")
+		m.script("bh/b/run", sleeps)
+		m.script("sm/s", sleeps)
+		m.file("he/h.toml", "id = \"hh\"\nexec_start = [\"sleep\", \"1000\"]\n")
+		refused := map[string]string{
+			"r-run": "sv/r-run/run", "r-finish": "sv/r-finish/finish", "r-control": "sv/r-control/control/h", "r-log": "sv/r-log/log/run",
+			"r-dir": "sv/r-dir", "r-link": "away", "b": "bh/b/pre", "s": "sm/s", "h": "he/h.toml",
+		}
+		for _, file := range refused {
+			m.mode(file, 0o777)
+		}
+		m.boot()
+		m.is("fine", "up")
+		for name, file := range refused {
+			why := "others may write to " + m.path(file) + " (mode 0777): chmod go-w " + m.path(file)
+			for _, verb := range []string{"start", "why"} {
+				if out := m.fails(1, verb, name); !strings.Contains(out, why) {
+					m.Errorf("%s %s:\n%s", verb, name, out)
+				}
+			}
+			if s := m.get(name); s.State == "up" || s.Pid != nil {
+				m.Errorf("%s runs: %+v", name, s)
+			}
+		}
+		if out, _ := m.try("check", m.path("sv")); strings.Count(out, "others may write to ") != 6 {
+			m.Errorf("check:\n%s", out)
+		}
+		for _, file := range refused {
+			m.mode(file, 0o755)
+		}
+		m.do("reload")
+		for name := range refused {
+			if name != "b" && name != "h" {
+				m.is(name, "up")
+			}
+		}
+		m.do("start", "b", "hh")
+	})
+}
+
+func TestRunDirThatOthersMayWriteIsRefused(t *testing.T) {
+	live(t, func(m *machine) {
+		must(m.T, os.Mkdir(m.path("run"), 0o755))
+		for mode, want := range map[fs.FileMode]string{
+			0o777:                 "others may write to " + m.path("run") + " (mode 0777): chmod go-w " + m.path("run") + ", or name another with --run-dir",
+			0o777 | fs.ModeSticky: m.path("run") + " is everybody's (mode 1777): make a directory in it, or name another with --run-dir",
+		} {
+			m.mode("run", mode)
+			if said := m.refused(); !strings.Contains(said, want) {
+				m.Errorf("mode %v: %s", mode, said)
+			}
+			if left, _ := os.ReadDir(m.path("run")); len(left) != 0 {
+				m.Errorf("it has written there: %v", left)
+			}
+		}
+	})
+}
+
+// An env_file has a say in what runs, so it is refused alike.
+func TestEnvFileThatOthersMayWriteFailsTheStart(t *testing.T) {
+	live(t, func(m *machine) {
+		m.file("env", "SECRET=xyzzy\n")
+		m.service("a", `exec_start = ["sleep", "1000"]`+"\nenv_file = [\""+m.path("env")+"\"]")
+		m.mode("env", 0o666)
+		m.boot()
+		if out := m.fails(1, "start", "a"); !strings.Contains(out, "env_file: others may write to "+m.path("env")+" (mode 0666): chmod go-w "+m.path("env")) {
+			m.Errorf("said:\n%s", out)
+		}
+		m.mode("env", 0o600)
+		m.do("start", "a")
+	})
+}
