@@ -1,14 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"io"
+	"context"
 	"os"
+	"path/filepath"
 	"strings"
-	"syscall"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/status"
+	"hotsvc/internal/svlog"
 )
 
 // reply hands an answer to whoever asked.
@@ -38,45 +38,35 @@ func (d *daemon) finish(value any) any {
 	}
 	report.Degraded = append(report.Degraded, d.super.Degraded()...)
 	for i := range report.Services {
-		path := d.logPath(report.Services[i].Name)
+		path := filepath.Join(d.layout.ServiceLog(report.Services[i].Name), "current")
 		if _, err := os.Stat(path); err == nil {
 			report.Services[i].Log = &path
 		}
 	}
 	if len(report.Services) == 1 && report.Services[0].Log != nil {
-		report.Services[0].LogTail = tail(*report.Services[0].Log)
+		report.Services[0].LogTail = tail(filepath.Dir(*report.Services[0].Log))
 	}
 	return report
 }
 
-// tailSize is how much of a log is looked at for its last lines.
-const tailSize = 4096
+const (
+	tailLines = 10
+	tailWidth = 1000 // bytes of a line
+)
 
-// tail returns the last lines of a file, ten at most.
-func tail(path string) []string {
+// tail returns the last lines of a log.
+func tail(dir string) []string {
 	out := []string{}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO put there must not hold up the caller
+	r, err := svlog.OpenReader(dir, svlog.ReadOptions{Last: tailLines})
 	if err != nil {
 		return out
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return out
-	}
-	from := max(0, info.Size()-tailSize)
-	b, err := io.ReadAll(io.NewSectionReader(f, from, tailSize))
-	if err != nil {
-		return out
-	}
-	if from > 0 {
-		_, b, _ = bytes.Cut(b, []byte("\n"))
-	}
-	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	for _, line := range lines[max(0, len(lines)-10):] {
-		if line != "" {
-			out = append(out, strings.ToValidUTF8(line, "?"))
+	defer r.Close()
+	for {
+		line, err := r.Next(context.Background())
+		if err != nil {
+			return out
 		}
+		out = append(out, strings.ToValidUTF8(string(line[:min(len(line), tailWidth)]), "?"))
 	}
-	return out
 }

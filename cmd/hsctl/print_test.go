@@ -54,7 +54,7 @@ func sample() *status.Report {
 		Gates:      []status.Gate{{Text: "clock { synchronized = true }", Open: ptr(true)}, {Text: "MOUNTS", Open: ptr(false)}, {Text: "link { name = \"x\" }"}},
 		WaitingFor: []status.Waiting{{Kind: "needs", What: "supplicant@wan0"}, {Kind: "udev"}},
 		Needs:      []string{"supplicant@wan0"}, NeededBy: []string{"ntpd", "vpn"}, Primary: ptr("link:3:wan0"),
-		Log: ptr("/var/log/hotsvc/dhcp@wan0/current"), Definition: &status.Definition{File: "/etc/hotsvc/services/dhcp@.toml", Line: 1},
+		LogTo: "file", Log: ptr("/var/log/hotsvc/dhcp@wan0/current"), Definition: &status.Definition{File: "/etc/hotsvc/services/dhcp@.toml", Line: 1},
 		History: []status.Change{{Service: "dhcp@wan0", At: at(-1), From: "down", To: "starting", Reason: "rule wired-dhcp", Count: 9}},
 		LogTail: []string{"udhcpc: started", "udhcpc: \x1b]0;evil\x07 broadcasting"},
 	}

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,7 +99,7 @@ func TestOutputOfAServiceIsInItsLogAndInStatus(t *testing.T) {
 		if out := m.do("status", "a"); !strings.Contains(out, "one line") || strings.Contains(out, "\033") {
 			m.Errorf("status:\n%q", out)
 		}
-		if s := m.get("a"); s.Log == nil || filepath.Dir(*s.Log) != m.path("log") {
+		if s := m.get("a"); s.Log == nil || *s.Log != m.path("log/a/current") {
 			m.Errorf("log: %v", s.Log)
 		}
 	})

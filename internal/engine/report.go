@@ -46,7 +46,7 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 	m := &u.Machine
 	s := status.Service{
 		Name: u.Name, State: c.public(u), Want: u.want.String(), Since: u.Since, Reason: u.Because,
-		Restarts: u.Restarts, Failures: m.Fails, Type: string(u.eff.Exec.Type),
+		Restarts: u.Restarts, Failures: m.Fails, Type: string(u.eff.Exec.Type), LogTo: u.eff.Exec.Log,
 		Paused: u.Paused && m.Process == service.Known, Terminated: u.Termed && m.Process == service.Known,
 		Holds: []status.Hold{}, Gates: []status.Gate{}, WaitingFor: []status.Waiting{}, Needs: []string{}, NeededBy: []string{},
 		History: []status.Change{}, LogTail: []string{},

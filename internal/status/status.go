@@ -56,7 +56,8 @@ type Service struct {
 	Needs       []string    `json:"needs"`
 	NeededBy    []string    `json:"needed_by"`
 	Primary     *string     `json:"primary"` // the object whose words the commands see
-	Log         *string     `json:"log"`
+	LogTo       string      `json:"log_to"`  // file, syslog, none, or pipe: and the service that reads it
+	Log         *string     `json:"log"`     // the file that is being written
 	Definition  *Definition `json:"definition"`
 	History     []Change    `json:"history"` // the last transitions, oldest first
 	LogTail     []string    `json:"log_tail"`

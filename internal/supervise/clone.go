@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/service"
+	"hotsvc/internal/trust"
 )
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -64,16 +64,23 @@ func (k *linux) Clone(t Tree, p Program) (Process, error) {
 		return nil, err
 	}
 
-	out := k.output(p)
-	if out != k.null {
-		defer out.Close()
+	in, err := k.input(p)
+	if err != nil {
+		return nil, err
 	}
+	out := k.output(p)
+	defer func() {
+		for _, f := range []*os.File{in, out} {
+			if f != k.null {
+				f.Close()
+			}
+		}
+	}()
 	pidfd := -1
-	null := k.null.Fd()
 	attr := &syscall.ProcAttr{
 		Dir:   dir,
 		Env:   env,
-		Files: []uintptr{null, out.Fd(), out.Fd()},
+		Files: []uintptr{in.Fd(), out.Fd(), out.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd, Credential: priv.credential, AmbientCaps: priv.ambient},
 	}
 	ready, err := k.readiness(t, p, attr)
@@ -116,7 +123,6 @@ func (k *linux) Clone(t Tree, p Program) (Process, error) {
 		child.ready = ready[0]
 	}
 	entered(child)
-	runtime.KeepAlive(out)
 	return child, nil
 }
 
@@ -135,26 +141,30 @@ func bare(err error) error {
 	return err
 }
 
+// input opens what a program reads.
+func (k *linux) input(p Program) (*os.File, error) {
+	if p.Input == "" || p.Key != "exec_start" {
+		return k.null, nil
+	}
+	f, err := k.outputs.reader(p.Input, p.Service)
+	if err != nil {
+		return nil, failure("input", err, "the output of %s: %v", p.Input, err)
+	}
+	return f, nil
+}
+
 // output opens where a program's output goes. A log that cannot be written must
 // not keep a service down.
 func (k *linux) output(p Program) *os.File {
 	if p.Log == "none" || p.Quiet {
 		return k.null
 	}
-	path := filepath.Join(k.logDir, service.FileName(p.Service)+".log")
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
-	if err == nil {
-		return f
+	f, err := k.outputs.writer(p.Service, p.Log)
+	if err != nil {
+		k.outputs.LostOutput(p.Service, err)
+		return k.null
 	}
-	k.mu.Lock()
-	k.lost++
-	k.logErr = err
-	first := k.lost == 1
-	k.mu.Unlock()
-	if first {
-		k.log.Error("output goes nowhere", "service", p.Service, "err", err)
-	}
-	return k.null
+	return f
 }
 
 // readiness makes the FIFO of a service that says READY on a descriptor. The
@@ -196,6 +206,9 @@ func environment(p Program) ([]string, error) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, failure("env_file", err, "%s: %v", path, bare(err))
+		}
+		if why := trust.New().File(path); why != nil {
+			return nil, failure("env_file", fs.ErrPermission, "%v", why)
 		}
 		number := 0
 		for line := range strings.Lines(string(text)) {

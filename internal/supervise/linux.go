@@ -21,19 +21,16 @@ import (
 
 // linux is the real Kernel.
 type linux struct {
-	runDir, logDir string
-	log            *slog.Logger
-	trees          forest
-	without        string // why there are no cgroups
-	null           *os.File
-	notify         *notifySocket
-	notifyErr      error
+	runDir    string
+	log       *slog.Logger
+	trees     forest
+	without   string // why there are no cgroups
+	null      *os.File
+	notify    *notifySocket
+	notifyErr error
+	outputs   outputs
 
 	dirs sync.Mutex // one makes a service's directory while another removes it as empty
-
-	mu     sync.Mutex
-	lost   int // starts whose output went nowhere
-	logErr error
 }
 
 // forest is how trees are kept: by cgroups, or by what else can be found out.
@@ -53,7 +50,7 @@ type forest interface {
 }
 
 func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
-	k := &linux{runDir: cfg.RunDir, logDir: cfg.LogDir, log: cfg.Log}
+	k := &linux{runDir: cfg.RunDir, log: cfg.Log}
 	if fd, err := unix.PidfdOpen(os.Getpid(), 0); err != nil {
 		return nil, fmt.Errorf("pidfd_open: %w: a kernel of 5.4 or later is needed", err)
 	} else {
@@ -76,7 +73,7 @@ func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
 	if wiped {
 		k.log.Info("records of another boot or another cgroup root wiped", "run_dir", k.runDir)
 	}
-	for _, dir := range []string{"svc", "run", "ready"} {
+	for _, dir := range []string{"svc", "run", "ready", "output"} {
 		if err := os.MkdirAll(filepath.Join(k.runDir, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("run dir %w", err)
 		}
@@ -84,7 +81,11 @@ func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
 	if k.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
-	os.MkdirAll(k.logDir, 0o755) // where it fails, the first start says so
+	os.MkdirAll(cfg.LogDir, 0o755) // where it fails, the first line says so
+	k.outputs = outputs{dir: filepath.Join(k.runDir, "output"), run: filepath.Join(k.runDir, "run"), logDir: cfg.LogDir, syslog: "/dev/log", log: k.log}
+	if err := k.outputs.resume(k.runDir); err != nil {
+		return nil, err
+	}
 	k.notify, k.notifyErr = listenNotify(k, saidReady)
 	syscall.Umask(defaultUmask)
 	// What whoever started us left open is no business of the services either.
@@ -127,12 +128,7 @@ func (k *linux) degraded() (lines []string) {
 	if k.notifyErr != nil {
 		lines = append(lines, fmt.Sprintf("no notify socket: services with ready = \"notify\" will not become up: %v", k.notifyErr))
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.lost > 0 {
-		lines = append(lines, fmt.Sprintf("output of %d starts went nowhere: %v", k.lost, k.logErr))
-	}
-	return lines
+	return append(lines, k.outputs.degraded()...)
 }
 
 func (k *linux) note(t Tree) string {
@@ -187,11 +183,14 @@ func (k *linux) AwaitTree(t Tree, d time.Duration)           { k.trees.await(t, 
 
 func (k *linux) RemoveTree(t Tree) {
 	k.dirs.Lock()
-	defer k.dirs.Unlock()
 	k.trees.remove(t)
 	os.Remove(k.fifo(t))
 	os.Remove(k.note(t))
-	unix.Rmdir(filepath.Dir(k.note(t))) // refused while it has others
+	err := unix.Rmdir(filepath.Dir(k.note(t))) // refused while it has others
+	k.dirs.Unlock()
+	if err == nil {
+		k.outputs.rested(t.Service)
+	}
 }
 
 func (k *linux) Save(name string, record []byte) error {
@@ -233,6 +232,7 @@ func (k *linux) Load() (Loaded, error) {
 			k.RemoveTree(t)
 		}
 	}
+	k.outputs.rested("")
 	slices.SortFunc(l.Live, func(a, b Live) int {
 		if a.Service != b.Service {
 			return strings.Compare(a.Service, b.Service)
@@ -283,5 +283,6 @@ func (k *linux) close(leave bool) {
 	if !leave {
 		k.trees.close()
 	}
+	k.outputs.close(leave)
 	k.null.Close()
 }

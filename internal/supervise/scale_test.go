@@ -70,12 +70,12 @@ func init() {
 			s.Do(engine.Effect{Kind: engine.EffectSweep, Service: name(i), Attempt: 1, Signal: "TERM", KillAll: true})
 		}
 		await(service.Empty)
-		for len(events) > 0 || runtime.NumGoroutine() > 8 {
-			time.Sleep(time.Millisecond)
+		kept := int(n)
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && (kept > 0 || runtime.NumGoroutine() > 8); time.Sleep(time.Millisecond) {
+			s.mu.Lock()
+			kept = len(s.services)
+			s.mu.Unlock()
 		}
-		s.mu.Lock()
-		kept := len(s.services)
-		s.mu.Unlock()
 		fmt.Printf("before %d up %d rest %d kB, threads %d, kept %d, goroutines %d, start %v stop %v\n",
 			before, rss, settle(), threads, kept, runtime.NumGoroutine(), up, down)
 		return 0

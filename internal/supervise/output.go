@@ -1,0 +1,344 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/service"
+	"hotsvc/internal/svlog"
+)
+
+// outputs are the FIFOs that services write to, and who reads them. A process
+// has its FIFO open for both reading and writing, so it outlives the daemon
+// without a broken pipe, and the FIFO keeps what nobody has read yet.
+type outputs struct {
+	dir     string // of the FIFOs: RUNDIR/output
+	run     string // where attempts have their notes: RUNDIR/run
+	logDir  string
+	syslog  string // socket of the system's logger
+	log     *slog.Logger
+	pumps   *svlog.Pumps
+	noMarks error // why what they mark does not outlive the daemon
+
+	mu     sync.Mutex
+	closed bool
+	all    map[string]*output
+	lost   int // how often something could not be written
+	why    error
+}
+
+// output is one FIFO, from the first start of a service until nobody has it open.
+type output struct {
+	to   string      // as in service.Exec.Log, but "none"
+	pump *svlog.Pump // reads it; nil: another service does
+	keep *os.File    // then: keeps it open
+}
+
+const (
+	toFile   = "file"
+	toSyslog = "syslog"
+	toPipe   = "pipe:" // and the name of the service that reads
+)
+
+// roomy is how many bytes a FIFO is to hold while no daemon is there.
+const roomy = 256 << 10
+
+// resume goes on where an earlier daemon ended: each FIFO is read again.
+func (o *outputs) resume(runDir string) error {
+	o.all = make(map[string]*output)
+	paths, err := filepath.Glob(filepath.Join(o.dir, "*.fifo"))
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, path := range paths {
+		if name, ok := service.FromFileName(strings.TrimSuffix(filepath.Base(path), ".fifo")); ok {
+			names = append(names, name)
+		}
+	}
+	if o.pumps, o.noMarks = svlog.OpenPumps(filepath.Join(runDir, "marks"), names, o); o.pumps == nil {
+		return o.noMarks
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, name := range names {
+		e := &output{to: toFile}
+		if text, err := os.ReadFile(o.path(name, "to")); err == nil {
+			e.to = string(text)
+		}
+		o.all[name] = e
+		if err := o.serve(name, e, o.pumps.Resume); err != nil {
+			delete(o.all, name)
+			o.log.Error("output not read", "service", name, "err", err)
+		}
+	}
+	return nil
+}
+
+// path is a file of a service: its fifo; to, which says where that goes unless
+// it is to a file.
+func (o *outputs) path(name, what string) string {
+	return filepath.Join(o.dir, service.FileName(name)+"."+what)
+}
+
+// writer opens a service's end of its FIFO, and sees to it that somebody reads.
+func (o *outputs) writer(name, to string) (*os.File, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e, err := o.output(name, to)
+	if err != nil {
+		return nil, err
+	}
+	f, err := o.open(name, unix.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, roomy) // where that is allowed
+	if err := o.serve(name, e, o.pumps.Pump); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// reader opens the FIFO of a service for another one that reads it.
+func (o *outputs) reader(name, by string) (*os.File, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e, err := o.output(name, toPipe+by)
+	if err == nil {
+		err = o.serve(name, e, o.pumps.Pump)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o.open(name, unix.O_RDONLY)
+}
+
+// open is not through os: it must block its user.
+func (o *outputs) open(name string, mode int) (*os.File, error) {
+	path := o.path(name, "fifo")
+	fd, err := unix.Open(path, mode|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// output finds or makes what is to go there. The lock is held.
+func (o *outputs) output(name, to string) (*output, error) {
+	if to == "" {
+		to = toFile
+	}
+	e := o.all[name]
+	switch {
+	case o.closed:
+		return nil, errors.New("the daemon ends")
+	case e != nil && e.to == to:
+		return e, nil
+	case to != toFile:
+		if err := replace(o.path(name, "to"), []byte(to)); err != nil {
+			return nil, err
+		}
+	case e != nil:
+		os.Remove(o.path(name, "to"))
+	}
+	if e != nil {
+		e.to = to
+		if e.pump != nil {
+			e.pump.Renew()
+		}
+		return e, nil
+	}
+	path := o.path(name, "fifo")
+	err := unix.Mkfifo(path, 0o600)
+	if err == unix.EEXIST { // nobody's: resume has all that are somebody's
+		os.Remove(path)
+		err = unix.Mkfifo(path, 0o600)
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "mkfifo", Path: path, Err: err}
+	}
+	os.Chmod(path, 0o622) // a service with a user of its own opens /dev/stdout again
+	e = &output{to: to}
+	o.all[name] = e
+	return e, nil
+}
+
+// serve sees to it that the right one reads. Whoever writes is to have the FIFO
+// open, so that a pump does not find it at its end. The lock is held.
+func (o *outputs) serve(name string, e *output, pump func(service, fifo string) (*svlog.Pump, error)) (err error) {
+	if !strings.HasPrefix(e.to, toPipe) {
+		if e.pump == nil {
+			e.pump, err = pump(name, o.path(name, "fifo"))
+		}
+		if err == nil && e.keep != nil {
+			e.keep.Close()
+			e.keep = nil
+		}
+		return err
+	}
+	if p := e.pump; p != nil { // it is to be another's input from now on
+		e.pump = nil
+		p.Stop()
+		o.mu.Unlock() // for its end
+		<-p.Done()
+		o.mu.Lock()
+	}
+	if e.keep == nil {
+		e.keep, err = o.open(name, unix.O_RDWR)
+	}
+	return err
+}
+
+// OpenSink opens where a pump is to write.
+func (o *outputs) OpenSink(name string) (svlog.Sink, error) {
+	o.mu.Lock()
+	e := o.all[name]
+	toSystem := e != nil && e.to == toSyslog
+	o.mu.Unlock()
+	if toSystem {
+		return svlog.NewSyslog(o.syslog, name), nil
+	}
+	return svlog.Open(filepath.Join(o.logDir, service.FileName(name)), svlog.Options{
+		MaxSize: 1_000_000, Keep: 10, Patience: 2 * time.Second, Make: true, Resume: true,
+		Warn: func(err error) { o.LostOutput(name, err) },
+	})
+}
+
+// OutputEnds forgets a FIFO that nobody has open any more, unless somebody just
+// began to.
+func (o *outputs) OutputEnds(p *svlog.Pump, still func() bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if e := o.all[p.Service()]; e == nil || e.pump != p { // it has a new reader
+		return true
+	}
+	if !still() {
+		return false
+	}
+	o.forget(p.Service())
+	return true
+}
+
+// forget removes what there is of a FIFO. The lock is held.
+func (o *outputs) forget(name string) {
+	if e := o.all[name]; e.to != toFile {
+		os.Remove(o.path(name, "to"))
+	}
+	os.Remove(o.path(name, "fifo"))
+	delete(o.all, name)
+}
+
+// rested lets go of the FIFOs that one service writes and another reads, when a
+// service's last attempt is over, the other has none either, and all has been
+// read; "" is any service.
+func (o *outputs) rested(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for writer, e := range o.all {
+		by, piped := strings.CutPrefix(e.to, toPipe)
+		if !piped || name != "" && writer != name && by != name || o.hasAttempts(writer) || o.hasAttempts(by) {
+			continue
+		}
+		if e.keep != nil {
+			if unread, err := unix.IoctlGetInt(int(e.keep.Fd()), unix.TIOCINQ); err == nil && unread > 0 {
+				continue
+			}
+			e.keep.Close()
+		}
+		o.forget(writer)
+	}
+}
+
+func (o *outputs) hasAttempts(name string) bool {
+	_, err := os.Stat(filepath.Join(o.run, service.FileName(name)))
+	return err == nil
+}
+
+// end lets a service that reads the FIFOs of others see their end, as soon as
+// those are gone. It tells whether there are any.
+func (o *outputs) end(by string) (any bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.all {
+		if e.to == toPipe+by && e.keep != nil {
+			e.keep.Close()
+			e.keep = nil
+			any = true
+		}
+	}
+	return any
+}
+
+// LostOutput counts what went nowhere; a log that cannot be written must not keep a
+// service down.
+func (o *outputs) LostOutput(name string, err error) {
+	o.mu.Lock()
+	o.lost++
+	o.why = err
+	first := o.lost == 1
+	o.mu.Unlock()
+	if first {
+		o.log.Error("output is lost", "service", name, "err", err)
+	}
+}
+
+func (o *outputs) degraded() (lines []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lost > 0 {
+		lines = append(lines, fmt.Sprintf("output of services was lost %d times, last: %v", o.lost, o.why))
+	}
+	if o.noMarks != nil {
+		lines = append(lines, o.noMarks.Error())
+	}
+	return lines
+}
+
+// close ends all pumps. With leave, what is in the FIFOs is for the next daemon.
+func (o *outputs) close(leave bool) {
+	o.mu.Lock()
+	o.closed = true
+	var pumps []*svlog.Pump
+	for _, e := range o.all {
+		if e.pump != nil {
+			pumps = append(pumps, e.pump)
+		}
+		if e.keep != nil {
+			e.keep.Close()
+		}
+	}
+	o.mu.Unlock()
+	timer := time.NewTimer(closePatience)
+	defer timer.Stop()
+	if !leave { // what has been killed has come to its end, and so will they
+		for _, p := range pumps {
+			select {
+			case <-p.Done():
+			case <-timer.C:
+				timer.Reset(0)
+			}
+		}
+		timer.Reset(closePatience)
+	}
+	for _, p := range pumps {
+		p.Stop()
+	}
+	for _, p := range pumps {
+		select {
+		case <-p.Done():
+		case <-timer.C:
+			return // it is stuck in the disk
+		}
+	}
+	o.pumps.Close()
+}
