@@ -27,14 +27,15 @@ func (d Daemon) Services() ([]status.Service, error) {
 	return r.Services, err
 }
 
-// Service tells how one is. Of one that there is not the error has CodeUnknown.
+// Service tells how one is. Of one that there is not, or whose files are gone,
+// the error has CodeUnknown.
 func (d Daemon) Service(name string) (status.Service, error) {
 	var r status.Report
 	if err := control.Ask(string(d), engine.VerbStatus, control.Params{Services: []string{name}}, 0, &r); err != nil {
 		return status.Service{}, err
 	}
 	for _, s := range r.Services { // a name may be a pattern, too
-		if s.Name == name {
+		if s.Name == name && s.Definition != nil {
 			return s, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,8 @@ const programs = "HOTSVC_LIVETEST_PROGRAMS"
 // Build is what a TestMain does: it builds hotsvc and hsctl, links the names to
 // hsctl, and runs the tests. It returns the exit status.
 func Build(m *testing.M, names []string) int {
+	flag.Parse()
+	flag.Set("test.parallel", "6") // they wait most of the time
 	if os.Getenv(programs) != "" {
 		return m.Run()
 	}

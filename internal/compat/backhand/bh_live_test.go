@@ -176,11 +176,7 @@ func TestOutputIsLogged(t *testing.T) {
 			"pre": "echo pre says", "run": "echo run says; exec sleep 1000", "post": "echo post says >&2"})
 		boot(m)
 		quiet(m, "bh-start", "web")
-		s := m.Is("web", "up")
-		said := func() string {
-			b, _ := os.ReadFile(*s.Log)
-			return string(b)
-		}
+		said := func() string { return strings.Join(m.Service("web").LogTail, "\n") }
 		m.Until("run has said it", func() bool { return strings.Contains(said(), "run says") })
 		quiet(m, "bh-stop", "web")
 		m.Until("post has said it", func() bool { return strings.Contains(said(), "post says") })

@@ -117,7 +117,7 @@ func TestNewFilesArePickedUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone(m, sshd)
-		m.Until("it is not known", func() bool { return m.Run("svctl", "start", "sshd").Err == "Couldn't start sshd\n" })
+		svctl(m, 1, "Couldn't start sshd\n", "start", "sshd")
 	})
 }
 

@@ -25,9 +25,7 @@ func sysmgr(c *compat.Call) int {
 			c.Name, sysdir(), rundir())
 		return failed
 	}
-	if err := becomeDaemon(); err != nil {
-		fmt.Fprintf(c.Err, "%s: %v\n", c.Name, err)
-	}
+	fmt.Fprintf(c.Err, "%s: %v\n", c.Name, becomeDaemon())
 	return failed
 }
 
