@@ -280,10 +280,12 @@ func (d *Dir) seal() error {
 
 // release closes whatever is open.
 func (d *Dir) release() {
-	for _, f := range []*os.File{d.file, d.lock} {
-		if f != nil {
-			f.Close()
-		}
+	if d.file != nil {
+		d.file.Close()
+	}
+	if d.lock != nil {
+		unix.Flock(int(d.lock.Fd()), unix.LOCK_UN) // a child between fork and exec has it, too
+		d.lock.Close()
 	}
 	d.udp.close()
 	d.root.Close()

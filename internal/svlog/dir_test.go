@@ -295,7 +295,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	if _, err := Open(missing, Options{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
-	d = opened(t, missing, Options{})
+	opened(t, missing, Options{})
 	if st, err := os.Stat(missing); err != nil || st.Mode().Perm() != 0o750 {
 		t.Errorf("made: %v %v", st, err)
 	}

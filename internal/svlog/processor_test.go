@@ -147,7 +147,7 @@ func TestSlowProcessorIsWaitedFor(t *testing.T) {
 
 // TestReopenLeavesTheProcessorAtWork, and the next begins when it has ended.
 func TestReopenLeavesTheProcessorAtWork(t *testing.T) {
-	d, path, c := processing(t, "!while ! test -e go; do sleep 0.01; done; cat; echo first\n", nil)
+	d, path, c := processing(t, "!while test -e config && ! test -e go; do sleep 0.01; done; cat; echo first\n", nil)
 	d.log(t, "one\n", moment)
 	livetest.Until(t, "it is at work", func() bool { return named(t, path) == "tu" })
 	if err := os.WriteFile(filepath.Join(path, "config"), []byte("s2\n!cat; echo second\n"), 0o644); err != nil {

@@ -10,10 +10,8 @@ import (
 	"hotsvc/internal/svlog"
 )
 
-const usage = "svlogd [-tttv] [-r C] [-R CHARS] [-l LEN] [-b BUF] DIR..."
-
 // errUsage is any mistake on the command line.
-var errUsage = errors.New("usage: " + usage)
+var errUsage = errors.New("usage: svlogd [-tttv] [-r C] [-R CHARS] [-l LEN] [-b BUF] DIR [DIR...]")
 
 // patience is how long a full disk may keep who writes to us waiting.
 const patience = 3 * time.Second
