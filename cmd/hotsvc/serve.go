@@ -102,6 +102,9 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	if err != nil {
 		return err
 	}
+	for _, f := range kept["output"] { // it is being read again
+		f.Close()
+	}
 	group := groupID(conf.Settings.SocketGroup)
 	listener, err := listen(l.SocketPath(), group, kept)
 	if err != nil {
@@ -133,10 +136,12 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	leave := d.heed(signals)
 	cancel()
 	running.Wait()
-	d.super.Close(leave)
 	if d.next != nil {
-		return d.next.become(lock, listener, log)
+		outputs := d.super.Outputs()
+		d.super.Close(leave)
+		return d.next.become(lock, listener, outputs, log)
 	}
+	d.super.Close(leave)
 	listener.Close()
 	if !leave {
 		os.Remove(l.SocketPath())

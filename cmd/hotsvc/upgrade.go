@@ -33,7 +33,7 @@ import (
 // most.
 
 // inheritEnv names the descriptors that the image before this one kept:
-// "lock=7 control=9 log=12 log=13".
+// "lock=7 control=9 output=12 output=13".
 const inheritEnv = "HOTSVC_INHERIT"
 
 // inheritance takes what an image before this one kept, by name.
@@ -184,12 +184,12 @@ func checkState(l *layout.Layout, w io.Writer) int {
 
 // become replaces this program by the next. It does not return, but for an error
 // after which there is nothing to go on with: then it tries its own program.
-func (s *successor) become(lock *os.File, listener *net.UnixListener, log *slog.Logger) error {
+func (s *successor) become(lock *os.File, listener *net.UnixListener, outputs []*os.File, log *slog.Logger) error {
 	socket, err := listener.File()
 	if err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
-	env, err := bequeath(map[string][]*os.File{"lock": {lock}, "control": {socket}})
+	env, err := bequeath(map[string][]*os.File{"lock": {lock}, "control": {socket}, "output": outputs})
 	if err != nil {
 		return err
 	}

@@ -304,6 +304,19 @@ func (o *outputs) degraded() (lines []string) {
 	return lines
 }
 
+// opened opens each FIFO once more, so that what is in it outlives its service
+// until the next image of this process reads it.
+func (o *outputs) opened() (fifos []*os.File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for name := range o.all {
+		if f, err := o.open(name, unix.O_RDONLY|unix.O_NONBLOCK); err == nil {
+			fifos = append(fifos, f)
+		}
+	}
+	return fifos
+}
+
 // close ends all pumps. With leave, what is in the FIFOs is for the next daemon.
 func (o *outputs) close(leave bool) {
 	o.mu.Lock()

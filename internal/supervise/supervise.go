@@ -3,6 +3,7 @@ package supervise
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -211,6 +212,15 @@ func (s *Supervisor) saidReady(t Tree) {
 	if known {
 		x.post(service.Event{Kind: service.SaidReady, Attempt: t.Attempt})
 	}
+}
+
+// Outputs opens what services write to, for an image of this process that goes
+// on: what a service says and then ends before that one reads is not lost.
+func (s *Supervisor) Outputs() []*os.File {
+	if s.host == nil {
+		return nil
+	}
+	return s.host.outputs.opened()
 }
 
 // Close ends the supervisor when everything that was queued is written. With
