@@ -16,7 +16,7 @@ func (d *daemon) lastGood() string { return filepath.Join(d.layout.RunDir, "conf
 
 // remember writes down a configuration that was accepted.
 func (d *daemon) remember(conf *config.Config) {
-	if toml.HasErrors(conf.Problems) {
+	if !conf.Whole() {
 		return
 	}
 	text := append([]byte("boot "+bootID()+"\n"), conf.Archive()...)
@@ -33,24 +33,29 @@ func (d *daemon) remember(conf *config.Config) {
 // begin is the configuration to start with: the files', or, where they have
 // errors by now, what was in force before in this boot.
 func (d *daemon) begin() (*config.Config, []toml.Problem) {
-	conf, problems := d.layout.Read(false)
-	if !toml.HasErrors(problems) {
+	last := d.recall()
+	conf, problems := d.layout.Begin(last)
+	if conf.Whole() || last == nil {
 		return conf, problems
 	}
+	d.log.Error("the configuration has errors: goes on with the last good one of this boot; `hsctl check` says what is wrong")
+	return last.Despite(conf), problems
+}
+
+// recall is what remember wrote down in this boot, or nil.
+func (d *daemon) recall() *config.Config {
 	text, err := os.ReadFile(d.lastGood())
 	if err != nil {
-		return conf, problems
+		return nil
 	}
 	archive, ok := bytes.CutPrefix(text, []byte("boot "+bootID()+"\n"))
 	if !ok {
-		return conf, problems
+		return nil
 	}
 	last, err := config.FromArchive(archive)
 	if err != nil {
 		d.log.Warn(d.lastGood() + ": " + err.Error())
-		return conf, problems
+		return nil
 	}
-	d.log.Error("the configuration has errors: goes on with the last good one of this boot; `hsctl check` says what is wrong")
-	last.Problems = problems
-	return last, problems
+	return last
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,6 +55,14 @@ func (c *Config) Archive() []byte {
 	return joinParts(parts)
 }
 
+// layerOf is where a file of a service stands in the order of the directories.
+func (s *Settings) layerOf(file string) int {
+	return 1 + slices.IndexFunc(s.ServiceDirs, func(tree string) bool {
+		_, dir := dialect.Cut(tree)
+		return path.Dir(file) == path.Clean(dir)
+	})
+}
+
 // FromArchive makes the configuration of an archive, without the files that have
 // a problem. The services of other dialects are as they were read. It is an error
 // if the text is no archive.
@@ -83,13 +93,14 @@ func FromArchive(data []byte) (*Config, error) {
 			if _, err := fmt.Sscanf(p.name, "%s %q %q", &f.kind, &f.name, &f.path); err != nil || f.kind != rulesKind && f.kind != servicesKind {
 				return nil, fmt.Errorf("archived configuration: part %q is unknown", p.name)
 			}
+			f.layer = m.settings.layerOf(f.path)
 			m.files = append(m.files, f)
 		}
 	}
 	if len(m.files) == 0 {
 		return nil, fmt.Errorf("archived configuration: there is no file in it")
 	}
-	var tree dialect.Found
+	tree := dialect.Found{Native: true} // all of them, merged: a rescan tells them apart again
 	for _, name := range sortedNames(others) {
 		def := others[name]
 		for _, system := range def.Policy.System {

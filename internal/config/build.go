@@ -56,16 +56,16 @@ func build(m material, in Input) (*Config, []toml.Problem) {
 	}
 	b.warnSelfMade()
 	b.claim()
-	refused := in.Strict && toml.HasErrors(b.problems.Sorted())
+	native := b.problems.Sorted()
 	for _, t := range m.trees {
 		b.problems.Add(t.Problems...)
 	}
 	all := b.problems.Sorted()
-	if refused {
+	if in.Strict && toml.HasErrors(native) {
 		return nil, all
 	}
 	m.files = b.effective()
-	return &Config{Rules: b.rules, Services: b.services, Problems: all, Notes: b.notable(), Settings: m.settings, made: m}, all
+	return &Config{Rules: b.rules, Services: b.services, Problems: all, Notes: b.notable(), Settings: m.settings, made: m, native: slices.Clone(native)}, all
 }
 
 // notable picks what matters with these rules.

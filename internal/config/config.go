@@ -16,7 +16,19 @@ type Config struct {
 	Notes    []string                       // what was found out while reading, for people
 	Settings Settings
 
-	made material // what it was made of
+	made   material       // what it was made of
+	native []toml.Problem // the problems that are not a tree's
+}
+
+// Whole tells whether no native file had to be left out.
+func (c *Config) Whole() bool { return !toml.HasErrors(c.native) }
+
+// Despite returns the configuration as what is in force although the files make
+// another one, which is not whole: the problems are that one's.
+func (c *Config) Despite(files *Config) *Config {
+	kept := *c
+	kept.Problems, kept.native, kept.made.found = files.Problems, files.native, files.native
+	return &kept
 }
 
 // Settings is hotsvc.toml.

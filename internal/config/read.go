@@ -60,6 +60,8 @@ type Input struct {
 	// Strict refuses the whole if anything native is wrong. Without it only the
 	// files with a problem are left out.
 	Strict bool
+
+	rescan bool // of the trees alone
 }
 
 // Load reads and checks a configuration. The problems are all there are, the

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 
 	"hotsvc/internal/dialect"
@@ -17,6 +18,9 @@ import (
 func (in *Input) tree(s Source) dialect.Tree {
 	return dialect.Tree{Name: s.Name, FS: s.FS, Dialect: s.Dialect, Copies: in.Copies, RunDir: in.RunDir, Mounts: in.Mounts, Identity: s.Identity, Trust: s.doubt}
 }
+
+// begins tells whether a daemon starts with this.
+func (in *Input) begins() bool { return !in.Strict && !in.rescan }
 
 // Rescan reads the trees anew. All that is native stays as it is in force in
 // in.Was, whatever its files say by now. Where no service changed, nor what is
@@ -33,7 +37,7 @@ func Rescan(in Input) *Config {
 	if reflect.DeepEqual(m.trees, was.made.trees) {
 		return was
 	}
-	in.Strict = false
+	in.Strict, in.rescan = false, true
 	c, _ := build(m, in)
 	if c.sameAs(was) {
 		return was
@@ -96,12 +100,12 @@ func (b *builder) take(tree *dialect.Found) {
 	for _, def := range tree.Definitions {
 		old := b.in.Was.kept(def)
 		switch {
-		case def.Broken != "" && old != nil:
+		case def.Broken != "" && old != nil && !slices.Contains(tree.Doubted, def.Name): // what others could write must not run again
 			b.keep(old)
 			continue
 		case def.Broken != "" && b.services[def.Name] != nil:
 			continue // the layer below has one that is not
-		case old != nil && def.Dialect == service.Runit:
+		case old != nil && def.Dialect == service.Runit && !b.in.begins():
 			def = b.asBegun(def, old, broken[service.LoggerOf(def.Name)])
 		}
 		if def.Exec.Input != "" || strings.HasSuffix(def.Name, service.LoggerOf("")) {
@@ -155,7 +159,7 @@ func (b *builder) asBegun(def, old *service.Definition, loggerBroken bool) *serv
 // miss keeps the names of services that are gone from a tree, as long as what is
 // native names them: what needs one of them waits for it to come back.
 func (b *builder) miss() {
-	if b.in.Was == nil || b.in.Strict {
+	if !b.in.rescan {
 		return
 	}
 	for _, name := range b.named() {

@@ -65,7 +65,7 @@ func TestTreesInLayers(t *testing.T) {
 		"web": "backhand /c/web/run web", "web@": "backhand /c/web/run {instance}", "web/log": "none",
 		"db": "native native", "db/log": "none",
 		"mail": "masked",
-		"bh": "backhand /c/bh/run bh", "prog": "hermit hermit",
+		"bh":   "backhand /c/bh/run bh", "prog": "hermit hermit",
 	})
 	want := []string{"/a: 3 in the form of runit", "/b: 1 in the form of sysmgr", "/c: 2 in the form of backhand", "/d: 1 in the form of hermit"}
 	if !slices.Equal(c.Notes[len(c.Notes)-len(want):], want) {
@@ -294,4 +294,55 @@ func TestCheckOfATree(t *testing.T) {
 			t.Errorf("%q: %s%s", note, lines(problems), lines(more))
 		}
 	}
+}
+
+// A daemon that begins again in the same boot: what was written down stands for
+// what is broken now, and the next look at the trees sees them as they are.
+func TestTheNextDaemonKeepsWhatBroke(t *testing.T) {
+	in := input(nil, []Source{sv("/n", "a.toml=exec_start=['a']", "c.toml=exec_start=['c']\nrestart='never'", "db.toml=exec_start=['native']"), sv("/sv", "web/run+", "db/run+"), sv("/m", "db.toml=exec_start=['above']")})
+	in.Settings.ServiceDirs = []string{"/n", "/sv", "/m"}
+	c, problems := Load(in)
+	if len(problems) > 0 || !c.Whole() {
+		t.Fatal(lines(problems))
+	}
+	last, err := FromArchive(c.Archive())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Strict, in.Was = false, last
+	in.Services[1] = sv("/sv", "web/run", "web/down", "db/run+")
+	begun, _ := Load(in)
+	expect(t, begun, map[string]string{"web": "runit /sv/web/run", "a": "native a"})
+	in.Services[1] = sv("/sv", "web/run+", "web/down")
+	if begun, _ := Load(in); begun.Services["web"].Policy.StartAtBoot {
+		t.Error("a daemon that begins does not heed the file down")
+	}
+	in.Services[0] = sv("/n", "a.toml=exec_start='a'", "c.toml=exec_start=['c']\nrestart='never'")
+	bad, problems := Load(in)
+	if bad.Whole() || len(problems) != 1 {
+		t.Fatal(lines(problems))
+	}
+	kept := last.Despite(bad)
+	expect(t, kept, map[string]string{"a": "native a", "db": "native above"})
+	in.Was, in.Services[1] = kept, sv("/sv", "new/run+", "db/run+")
+	again := Rescan(in)
+	expect(t, again, map[string]string{"a": "native a", "db": "native above", "new": "runit /sv/new/run", "web": "none"})
+	if lines(again.Problems) != lines(problems) {
+		t.Errorf("%s\nwant\n%s", lines(again.Problems), lines(problems))
+	}
+}
+
+// What others could have written must not go on as it was.
+func TestDoubtedServiceIsNotKept(t *testing.T) {
+	tree := sv("/sv", "web/run+", "ok/run+")
+	in := input(nil, []Source{tree})
+	c, _ := Load(in)
+	tree.Trust = func(name string) error {
+		if name == "web/run" {
+			return errors.New("others may write to /sv/web/run")
+		}
+		return nil
+	}
+	in.Services, in.Was = []Source{tree}, c
+	expect(t, Rescan(in), map[string]string{"web": "broken: others may write to /sv/web/run", "ok": "runit /sv/ok/run"})
 }

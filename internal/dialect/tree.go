@@ -42,6 +42,7 @@ type Found struct {
 	Problems    []toml.Problem        // errors in hermit's files; warnings for all else
 	Native      bool                  // NAME.toml is native here
 	Dialects    []service.Dialect     // of which there is something
+	Doubted     []string              // services that are broken for want of trust
 }
 
 // Cut takes the dialect off a tree that is named as DIALECT:DIR.
@@ -221,6 +222,7 @@ func (r *reader) doubted(def *service.Definition, files ...string) bool {
 		}
 		r.problems.Warnf(toml.Pos{File: r.path(f)}, "%v", why)
 		def.Masked, def.Broken = true, why.Error()
+		r.found.Doubted = append(r.found.Doubted, def.Name)
 		r.add(def)
 		return true
 	}

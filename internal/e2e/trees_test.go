@@ -326,21 +326,38 @@ func TestTreesDoNotWaitForNativeFiles(t *testing.T) {
 	})
 }
 
-// The next daemon takes over what runs from a tree.
+// The next daemon takes over what runs from a tree, also while somebody edits
+// its files.
 func TestTreesAreAdopted(t *testing.T) {
 	live(t, func(m *machine) {
 		m.services("sv")
 		m.services("sysmgr:sm")
+		m.services("hermit:he")
 		m.script("sv/web/run", sleeps)
+		m.script("sv/db/run", sleeps)
 		m.script("sm/prog", sleeps)
+		m.file("he/x.toml", "id = \"app\"\nexec_start = [\"sleep\", \"1000\"]\n")
 		m.boot()
-		web, prog := m.pid("web"), m.pid("prog")
+		pids := map[string]int{}
+		for _, name := range []string{"web", "db", "prog", "app"} {
+			pids[name] = m.pid(name)
+		}
 		m.quit(syscall.SIGUSR1)
 		m.script("sv/late/run", sleeps)
+		must(t, os.Chmod(m.path("sv/db/run"), 0o644))
+		m.file("he/x.toml", "id = \"app\"\nexec_start = \n")
 		m.boot()
 		m.pid("late")
-		if m.pid("web") != web || m.pid("prog") != prog {
-			m.Error("what ran was started anew")
+		for name, pid := range pids {
+			if m.pid(name) != pid {
+				m.Errorf("%s was started anew", name)
+			}
+		}
+		said := m.do("status")
+		for _, file := range []string{"sv/db/run", "he/x.toml"} {
+			if !strings.Contains(said, m.path(file)) {
+				m.Errorf("status does not name %s:\n%s", file, said)
+			}
 		}
 	})
 }

@@ -103,6 +103,13 @@ func (l *Layout) Read(strict bool) (*config.Config, []toml.Problem) {
 	return conf, problems
 }
 
+// Begin reads the configuration that a daemon starts with. Files with a problem
+// are left out; of a tree, what is broken now and was not in last, which may be
+// nil, stays as it was there.
+func (l *Layout) Begin(last *config.Config) (*config.Config, []toml.Problem) {
+	return l.load(false, last)
+}
+
 // Reload reads the configuration anew. It is refused whole when anything native
 // is wrong; a service of another dialect that is broken now stays as it was.
 func (l *Layout) Reload(was *config.Config) (*config.Config, []toml.Problem) {
