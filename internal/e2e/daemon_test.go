@@ -45,9 +45,9 @@ func (m *machine) refused(args ...string) string {
 func (m *machine) readOnly(name string) {
 	m.Helper()
 	must(m.T, os.Mkdir(m.path(name), 0o755))
-	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", 0, ""))
+	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", 0, "mode=755"))
 	m.Cleanup(func() { unix.Unmount(m.path(name), unix.MNT_DETACH) })
-	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "mode=755"))
 }
 
 func TestSecondDaemonOnTheSameRunDir(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSocketThatCannotBeMade(t *testing.T) {
 func TestFullRunDirIsSaidAndSurvived(t *testing.T) {
 	live(t, func(m *machine) {
 		must(m.T, os.Mkdir(m.path("run"), 0o755))
-		must(m.T, unix.Mount("tmpfs", m.path("run"), "tmpfs", 0, "size=256k"))
+		must(m.T, unix.Mount("tmpfs", m.path("run"), "tmpfs", 0, "size=256k,mode=755"))
 		m.Cleanup(func() { unix.Unmount(m.path("run"), unix.MNT_DETACH) })
 		m.service("a", `exec_start = ["sleep", "1000"]`+"\nbackoff = { first = \"200ms\", max = \"200ms\" }")
 		m.boot()
