@@ -121,6 +121,9 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 		return err
 	}
 	var running sync.WaitGroup
+	if os.Getpid() == 1 || len(kept) > 0 { // else nobody's children are init's
+		running.Go(func() { supervise.Reap(ctx.Done()) })
+	}
 	running.Go(func() { engine.Loop(ctx, core, d.inbox, clock, d.do) })
 	d.startSources(&running)
 	d.followTrees(&running)
