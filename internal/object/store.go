@@ -2,6 +2,7 @@ package object
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -179,6 +180,9 @@ func (s *Store) UnmarshalJSON(b []byte) error {
 	}
 	s.byKey, s.sorted = make(map[Key]*Object, len(all)), nil
 	for _, o := range all {
+		if o == nil || s.byKey[o.Life.Key] != nil {
+			return errors.New("object: a list of objects names nothing, or one twice")
+		}
 		s.byKey[o.Life.Key] = o
 	}
 	return nil
