@@ -74,7 +74,10 @@ func (a *app) replay(file, rules string) error {
 		if err != nil {
 			return bad(err)
 		}
-		effects, _ := core.Step(e.Now, in)
+		effects, err := p.Step(core, e.Now, in)
+		if err != nil {
+			return bad(err)
+		}
 		a.printDecisions(e.Now.Wall, engine.Decisions(effects))
 		got := []string{}
 		for i := range effects {
@@ -111,7 +114,9 @@ func (a *app) replayOther(file string, p *engine.Player, was *engine.Core, dir s
 	if err != nil {
 		return err
 	}
-	would.Step(p.Heading.Now, []engine.Input{{Config: conf}})
+	if _, err := p.Step(would, p.Heading.Now, []engine.Input{{Config: conf}}); err != nil {
+		return usage("replay: %s: %v", file, err)
+	}
 	differ := map[string]bool{}
 	same := true
 	for {
@@ -130,8 +135,12 @@ func (a *app) replayOther(file string, p *engine.Player, was *engine.Core, dir s
 		if err != nil {
 			return usage("replay: %s: %v", file, err)
 		}
-		was.Step(e.Now, in)
-		would.Step(e.Now, slices.DeleteFunc(in, func(i engine.Input) bool { return i.Config != nil }))
+		if _, err = p.Step(was, e.Now, in); err == nil {
+			_, err = p.Step(would, e.Now, slices.DeleteFunc(in, func(i engine.Input) bool { return i.Config != nil }))
+		}
+		if err != nil {
+			return usage("replay: %s: %v", file, err)
+		}
 	}
 	if same && !a.json {
 		fmt.Fprintln(a.out, "the same services would have been wanted all the time")

@@ -107,9 +107,26 @@ func NewPlayer(r io.Reader) (*Player, error) {
 }
 
 // Core makes the core that the journal begins with.
-func (p *Player) Core(conf *config.Config) (*Core, error) {
+func (p *Player) Core(conf *config.Config) (c *Core, err error) {
+	defer p.stumble(&err)
 	h := &p.Heading
 	return Resume(Options{Version: h.Version, BootID: h.BootID, Sources: h.Sources, Slots: h.Slots}, conf, h.State, h.Now)
+}
+
+// Step gives a core what Next has read.
+func (p *Player) Step(c *Core, now Now, in []Input) (effects []Effect, err error) {
+	defer p.stumble(&err)
+	effects, _ = c.Step(now, in)
+	return effects, nil
+}
+
+// stumble makes an error of a panic. A core trusts its state, and that is right
+// in a daemon; a journal comes from somewhere, and no check of it could tell
+// every state that cannot be.
+func (p *Player) stumble(err *error) {
+	if why := recover(); why != nil {
+		*err = fmt.Errorf("line %d: the core cannot go on from there: %v", p.number, why)
+	}
 }
 
 // Config makes the configuration that was in force when the journal begins.
