@@ -6,7 +6,7 @@ BIN      = bin
 GO      ?= go
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: all build demo test test-vm bench sim check install clean
+.PHONY: all build demo test test-vm bench fuzz sim check install clean
 all: build
 
 build:                ## bin/hotsvc and bin/hsctl
@@ -20,6 +20,9 @@ test: build           ## unit, race, walk, mutants, scenarios, live
 
 test-vm:              ## with real drivers and daemons in a virtual machine
 	@scripts/test-vm
+
+fuzz:                 ## every Fuzz target for a while: make fuzz FUZZTIME=60s
+	@FUZZTIME=$(or $(FUZZTIME),60s) scripts/fuzz
 
 sim:                  ## a longer walk: make sim STEPS=10000000
 	@$(GO) test ./internal/engine -run 'TestWalk$$' -count=1 -v -timeout 0 -args -sim.steps $(or $(STEPS),10000000)
