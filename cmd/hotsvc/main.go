@@ -107,7 +107,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "hotsvc "+ownVersion())
 		return 0
 	case *check:
-		conf, problems := l.Read(true)
+		conf, problems := l.Read()
 		return printCheck(stdout, conf, problems)
 	}
 	if *state {

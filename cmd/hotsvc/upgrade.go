@@ -162,7 +162,7 @@ func trusted(f *os.File) error {
 // checkState is --check-state: whether this program can go on from what another
 // left, and from the files as they are. It changes nothing.
 func checkState(l *layout.Layout, w io.Writer) int {
-	conf, problems := l.Read(true)
+	conf, problems := l.Reload(nil)
 	for _, p := range problems {
 		if conf == nil && !p.Warning {
 			fmt.Fprintln(w, p)

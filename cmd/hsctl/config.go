@@ -39,7 +39,7 @@ The exit status is 1 when there is a problem; warnings do not count.`,
 
 func (a *app) check(args []string) error {
 	here := layout.Default()
-	read := func() (*config.Config, []toml.Problem) { return here.Read(true) }
+	read := func() (*config.Config, []toml.Problem) { return here.Read() }
 	if len(args) == 1 {
 		_, dir := dialect.Cut(args[0])
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {

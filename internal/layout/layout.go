@@ -92,12 +92,11 @@ func (l *Layout) SocketPath() string {
 	return filepath.Join(l.RunDir, "control")
 }
 
-// Read reads the configuration: settings, then the directories. Strict refuses
-// the whole when anything is wrong; without it the files with a problem are
-// left out.
-func (l *Layout) Read(strict bool) (*config.Config, []toml.Problem) {
-	conf, problems := l.load(strict, nil)
-	if strict && toml.HasErrors(problems) {
+// Read reads the configuration: settings, then the directories. It is nil when
+// anything is wrong.
+func (l *Layout) Read() (*config.Config, []toml.Problem) {
+	conf, problems := l.load(true, nil)
+	if toml.HasErrors(problems) {
 		return nil, problems
 	}
 	return conf, problems
