@@ -5,30 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"hotsvc/internal/toml"
 )
-
-// FuzzHermit: one of hermit's files makes a service that can be named, or errors.
-func FuzzHermit(f *testing.F) {
-	f.Add("id = 'web'\nstart = ['/bin/httpd', '-f']\nshutdown_timeout = '3s'")
-	f.Add("start = 'sh -c \"a\"'\nsystem = ['MOUNTS', 'x']\n[env]\n")
-	f.Add(" \n")
-	f.Add("id = '../x'\nid = ''")
-	f.Fuzz(func(t *testing.T, text string) {
-		def := New("file")
-		def.Pos.File = "file.toml"
-		problems := ParseHermit(&def, []byte(text), []string{"/srv"})
-		def.ExecHash()
-		_ = def.String()
-		if toml.HasErrors(problems) || def.Masked {
-			return
-		}
-		if wrong := CheckName(def.Name); wrong != "" || len(def.Exec.Start) == 0 {
-			t.Fatalf("%q: %s %q", def.Name, wrong, def.Exec.Start)
-		}
-	})
-}
 
 // FuzzFstab: each mount point is waited for once, and a mount point that is
 // written as fstab(5) wants it is read as it is.
