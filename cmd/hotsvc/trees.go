@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -10,6 +11,7 @@ import (
 	"hotsvc/internal/dirwatch"
 	"hotsvc/internal/engine"
 	"hotsvc/internal/layout"
+	"hotsvc/internal/service"
 )
 
 // followTrees picks up at once what becomes of the services of other dialects.
@@ -23,6 +25,7 @@ func (d *daemon) followTrees(running *sync.WaitGroup) {
 		return
 	}
 	d.reloading.Lock()
+	d.sysmgrDirs(d.conf)
 	d.trees = trees
 	trees.Follow(layout.Trees(d.conf.Settings))
 	d.reloading.Unlock()
@@ -52,11 +55,21 @@ func (d *daemon) rescan() {
 	d.put(conf)
 }
 
+// sysmgrDirs makes what scripts of sysmgr's write their pid into; nobody reads it.
+func (d *daemon) sysmgrDirs(conf *config.Config) {
+	for name, def := range conf.Services {
+		if def.Dialect == service.Sysmgr {
+			os.MkdirAll(filepath.Join(d.layout.SysmgrDir(), name), 0o755)
+		}
+	}
+}
+
 // put puts a configuration in force. The lock is held: what was read last is to
 // be in force last.
 func (d *daemon) put(conf *config.Config) {
 	d.conf = conf
 	d.remember(conf)
+	d.sysmgrDirs(conf)
 	if d.trees != nil {
 		d.trees.Follow(layout.Trees(conf.Settings))
 	}

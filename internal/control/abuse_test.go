@@ -152,6 +152,28 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+// TestWhoWaitsLeavesRoom: what many wait for may have to ask, too.
+func TestWhoWaitsLeavesRoom(t *testing.T) {
+	f, socket := serve(t, nil)
+	f.react = func(c engine.Call) []engine.Reply {
+		if c.Verb == engine.VerbStatus {
+			return []engine.Reply{{Value: status.Report{Schema: 1}}}
+		}
+		return nil // some day
+	}
+	for n := range maxWaiting + maxConns {
+		io.WriteString(raw(t, socket), `{"method":"io.hotsvc.Require","parameters":{"services":["a"]}}`+"\x00")
+		until(t, "it waits", func() bool { return len(f.inputs()) > n })
+		if n == maxWaiting {
+			unharmed(t, socket)
+		}
+	}
+	err := dial(t, socket).Call(t.Context(), engine.VerbStatus, Params{}, nil)
+	if codeOf(err) != engine.CodeDaemon || !strings.Contains(err.Error(), "too many connections") {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 func TestPipelinedCallsAreAnsweredInOrder(t *testing.T) {
 	f, socket := serve(t, nil)
 	f.react = func(c engine.Call) []engine.Reply {

@@ -124,6 +124,9 @@ func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, gone <-
 	id, box := c.server.expect()
 	defer c.server.forget(id)
 	call.ID = id
+	if op.Waits && !call.NoWait {
+		defer c.server.park(c)()
+	}
 	c.server.Post(engine.Input{Call: &call})
 	for {
 		select {

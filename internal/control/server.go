@@ -16,8 +16,9 @@ import (
 
 // Limits that keep one client from harming the others or the daemon.
 const (
-	maxConns   = 64 // at the same time
-	maxReaders = 48 // of those, by callers that may only read: root always gets in
+	maxConns   = 64  // at the same time
+	maxReaders = 48  // of those, by callers that may only read: root always gets in
+	maxWaiting = 512 // besides, while they wait for services: what they wait for may have to ask, too
 	hangupTime = time.Second
 )
 
@@ -61,6 +62,7 @@ type Server struct {
 	waiting map[int64]*mailbox
 	conns   map[*conn]bool
 	readers int
+	parked  int // of conns: those that wait
 }
 
 var errBusy = errors.New("too many connections: close some, or try again in a moment")
@@ -120,7 +122,7 @@ func (s *Server) admit(c *conn) error {
 	c.caller = caller
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.conns) >= maxConns || caller.access != Write && s.readers >= maxReaders {
+	if len(s.conns)-s.parked >= maxConns || caller.access != Write && s.readers >= maxReaders {
 		return errBusy
 	}
 	if s.conns == nil {
@@ -140,6 +142,22 @@ func (s *Server) dismiss(c *conn) {
 	delete(s.conns, c)
 	if c.caller.access != Write {
 		s.readers--
+	}
+}
+
+// park takes a connection that is about to wait for a service out of the count,
+// and returns what puts it back. A caller that may only read stays in it.
+func (s *Server) park(c *conn) (back func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.caller.access != Write || s.parked >= maxWaiting {
+		return func() {}
+	}
+	s.parked++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.parked--
 	}
 }
 

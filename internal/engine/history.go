@@ -152,8 +152,12 @@ func (c *Core) note(u *Unit, e *service.Event) {
 	case service.Exited:
 		text := fmt.Sprintf("%v %v", m.Command, e.Exit)
 		if m.Command == service.CommandPost { // says nothing about the run
-			if !e.Exit.OK() {
-				c.log("%s: exec_stop_post %v", u.Name, e.Exit)
+			if e.Exit.OK() {
+				return
+			}
+			c.log("%s: exec_stop_post %v", u.Name, e.Exit)
+			if u.eff.Policy.Manner.PostCounts && m.Outcome == service.Ordered { // the stop has failed by it
+				u.Exit = &exitRecord{Exit: e.Exit, What: "post", At: c.now.Wall, Text: text}
 			}
 			return
 		}

@@ -315,3 +315,20 @@ func TestTenSeconds(t *testing.T) {
 		both.Wait()
 	})
 }
+
+// TestACrowdLocksNobodyOut: many that wait for a service leave room for what it
+// needs itself, and for people.
+func TestACrowdLocksNobodyOut(t *testing.T) {
+	live(t, func(m *livetest.Machine) {
+		dependent(m, map[string]string{"pre": "while ! test -e " + m.Path("go") + "; do sleep .1; done; bh-require db || exit 1"})
+		boot(m)
+		all := crowd(m, 100, "bh-require", "app")
+		m.Until("a good part of them waits", func() bool { return connections(m) >= 60 })
+		if r := m.Run("hsctl", "status", "app"); r.Exit != 0 {
+			t.Errorf("hsctl status: %+v", r)
+		}
+		m.File("go", "", 0o644)
+		come(m, all)
+		heldBy(m, "app", map[string]int{"uid:0": 100})
+	})
+}
