@@ -8,5 +8,5 @@
 // like.
 //
 // Never: decides or computes anything about services. What it says of them the
-// daemon has told it.
+// daemon has told it; only logs it reads itself.
 package main

@@ -75,7 +75,7 @@ Exit status: 0 yes, 1 no, 2 not in time, 3 no such service, 4 not permitted,
 			root.AddCommand(c)
 		}
 	}
-	add("ask", "Ask:", a.statusCommand(), a.whyCommand(), a.waitCommand(), a.objectsCommand(), a.rulesCommand(), a.monitorCommand(), a.timelineCommand(), a.metricsCommand())
+	add("ask", "Ask:", a.statusCommand(), a.whyCommand(), a.waitCommand(), a.objectsCommand(), a.rulesCommand(), a.logsCommand(), a.monitorCommand(), a.timelineCommand(), a.metricsCommand())
 	add("steer", "Steer:", append(a.actCommands(), a.holdCommand())...)
 	add("all", "Everything at once:", a.globalCommands()...)
 	add("config", "Configuration and others:", a.checkCommand(), a.planCommand(), a.reloadCommand(), a.upgradeCommand(), a.recordCommand(), a.replayCommand(), a.completionCommand(), a.versionCommand())

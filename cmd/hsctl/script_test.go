@@ -20,7 +20,7 @@ import (
 //	code N CMD…           like exec, with that exit status
 //
 // They run before the real engine with make-believe processes, and before
-// hotsvc itself.
+// hotsvc itself; those in testdata/real before hotsvc alone, for real processes.
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"hsctl": main}) }
 
@@ -30,7 +30,7 @@ type daemon interface {
 	stop()
 }
 
-func TestTranscripts(t *testing.T) { transcripts(t, startCore) }
+func TestTranscripts(t *testing.T) { transcripts(t, "testdata", startCore) }
 
 func TestTranscriptsOnDaemon(t *testing.T) {
 	const path = "HSCTL_TEST_DAEMON" // tells the run in the namespaces what the one outside has built
@@ -42,13 +42,15 @@ func TestTranscriptsOnDaemon(t *testing.T) {
 		t.Setenv(path, bin)
 	}
 	livetest.Namespace(t, func(t *testing.T) {
-		transcripts(t, func(dir string) (daemon, error) { return startReal(os.Getenv(path), dir) })
+		start := func(dir string) (daemon, error) { return startReal(os.Getenv(path), dir) }
+		transcripts(t, "testdata", start)
+		transcripts(t, "testdata/real", start)
 	})
 }
 
-func transcripts(t *testing.T, start func(dir string) (daemon, error)) {
+func transcripts(t *testing.T, scripts string, start func(dir string) (daemon, error)) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir: scripts,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOTSVC_SOCKET", e.WorkDir+"/control")
 			e.Setenv("TZ", "UTC")
