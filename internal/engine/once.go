@@ -15,6 +15,9 @@ import (
 // A service that says so itself (runit's one-shot: its first line is `sv o .`)
 // is not run again for it, not even when its word comes after its end.
 func (c *Core) once(call *Call, u *Unit) {
+	if u.overtaken(&call.Peer) {
+		return
+	}
 	by := call.Peer.name()
 	if u.Cap.Kind == "" || u.Cap.Kind == hold.CapStop {
 		u.Cap = hold.Cap{Kind: hold.CapOnce, By: by, Since: c.now.Wall}
@@ -25,6 +28,25 @@ func (c *Core) once(call *Call, u *Unit) {
 	}
 	c.touched(u, "to run once, says "+by)
 	c.onceOver(u)
+}
+
+// overtaken tells whether a word comes from a run of the service's that is over,
+// and since then another was asked for or has begun: that one is not to suffer.
+func (u *Unit) overtaken(by *Peer) bool {
+	m := &u.Machine
+	last := m.Attempt // of a main process
+	if m.Command == service.CommandPost {
+		last--
+	}
+	switch {
+	case by.Service != u.Name:
+		return false
+	case by.Attempt != 0 && by.Attempt < last:
+		return true
+	case m.Process != service.NoProcess && (by.Attempt == 0 || by.Attempt == m.Attempt):
+		return false
+	}
+	return m.Active() || u.Pardon > u.Latch
 }
 
 // onceOver makes a stop of a once-run that is over, if anything would start the
