@@ -92,9 +92,8 @@ func TestFourDialectsInOneDaemon(t *testing.T) {
 		m.boot()
 		m.pid("prog") // starts at boot, as its dialect has it
 		m.pid("app")
-		if web, net := m.get("web"), m.known("net"); web.State != "down" || net != "down" {
-			m.Errorf("web is %s, net %s, before anything holds them", web.State, net)
-		}
+		m.is("web", "down") // before anything holds it
+		m.is("net", "down")
 		m.cable("wan0")
 		all := []string{"web", "net@wan0", "prog", "app"}
 		dialects := map[string]string{}
@@ -376,13 +375,11 @@ func TestTreesOfDistributions(t *testing.T) {
 		}
 	}
 	sv := filepath.Join(strings.TrimSpace(string(out)), "etc/sv")
-	all, err := filepath.Glob(sv + "/getty-*")
-	must(t, err)
-	if len(all) < 5 {
-		t.Fatalf("%d directories of getty-run", len(all))
-	}
 	entries, err := os.ReadDir(sv)
 	must(t, err)
+	if len(entries) < 8 { // getty-run's are among them
+		t.Fatal(entries)
+	}
 	check(sv, fmt.Sprintf("%s: %d in the form of runit\n", sv, len(entries)))
 	dir := t.TempDir()
 	for _, f := range []string{"getty_tty1/run", "dhcp_if/run", "dhcp_if/finish", "dhcp_if/dhcp_handler", "dhcp_if/log/run", "fw/run", "fw/stat", "std_service_logger"} {
