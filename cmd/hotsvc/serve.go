@@ -67,6 +67,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	// A log whose reader is gone does not end the daemon. Caught, not ignored:
 	// the services would begin with it ignored too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	syscall.Umask(0o022) // what is tighter or wider is said where it is made
 	kept := inheritance()
 	lock, err := theLock(l.RunDir, kept)
 	if err != nil {
