@@ -20,7 +20,7 @@ type Options struct {
 	Keep     int           // rotated files, beyond which a rotation takes the oldest; 0: all are kept
 	MinKeep  int           // rotated files that stay when the disk is full
 	MaxAge   time.Duration // at which `current` is rotated if it is not empty; 0: never
-	Patience time.Duration // how long Write waits for room on a full disk before it drops lines
+	Patience time.Duration // how long Write waits for room on a full disk before it drops lines, and a rotation for the processor before it deletes a file that it has not had
 
 	Make   bool // make the directory, mode 0750, where it is missing
 	Resume bool // go on after what a dead writer left; without it, that is put aside, as svlogd does

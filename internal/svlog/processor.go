@@ -18,17 +18,13 @@ const (
 	firstPause = time.Second
 )
 
-// settleTime is how long a rotation may wait for the processor rather than
-// delete a file that it has not had.
-const settleTime = 5 * time.Second
-
 // processor gives the .u files of a directory to a command, one at a time and
 // the oldest first, beside the writer. The files are the queue: what a dead
 // writer left is worked on, too.
 type processor struct {
 	path     string
 	command  string
-	patience time.Duration // settleTime
+	patience time.Duration // Options.Patience
 	root     *os.Root
 	warn     func(error)
 	earlier  *processor    // that of the same Dir before Reopen; it finishes first
@@ -48,7 +44,7 @@ func startProcessor(d *Dir, earlier *processor) error {
 	if err != nil {
 		return err
 	}
-	p := &processor{path: d.path, command: d.c.processor, patience: settleTime, root: root, warn: d.o.Warn, earlier: earlier,
+	p := &processor{path: d.path, command: d.c.processor, patience: d.o.Patience, root: root, warn: d.o.Warn, earlier: earlier,
 		work: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}), failed: map[string]int{}}
 	if p.warn == nil {
 		p.warn = func(error) {}
@@ -148,8 +144,8 @@ func (p *processor) isBusy(name string) bool {
 	return p.busy == name
 }
 
-// settle waits until name, if it is a .u file, is done or given up; but not for
-// long, and not twice for the same file.
+// settle waits until name, if it is a .u file, is done or given up; but not
+// longer than Patience, and not twice for the same file.
 func (p *processor) settle(name string) {
 	if name[labelLen+1] != 'u' {
 		return

@@ -22,7 +22,7 @@ func name(n int, end string) string {
 // laid makes a log directory of files.
 func laid(t *testing.T, files map[string]string) string {
 	t.Helper()
-	path := t.TempDir()
+	path := quick(t)
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(path, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -176,7 +176,7 @@ func TestFollowAcrossRotations(t *testing.T) {
 		f := follow(t, path, -1)
 		d := opened(t, path, Options{Config: true, LineLen: 100})
 		random := rand.New(rand.NewPCG(3, 3))
-		const n = 1000
+		const n = 600
 		for i := range n {
 			d.Put(d.Render([]byte(fmt.Sprintf("%d %s\n", i, strings.Repeat("x", random.IntN(200)))), moment), moment)
 			if i%100 == 0 { // so that the reader is sometimes at the end, and sometimes far behind
@@ -232,7 +232,7 @@ func TestFollowMeetsWhatPeopleDo(t *testing.T) {
 // TestAReaderSeesAllWhileItIsRotated: what is there when it begins, from the
 // first line to some line near the end, without a gap.
 func TestAReaderSeesAllWhileItIsRotated(t *testing.T) {
-	path := t.TempDir()
+	path := quick(t)
 	d := opened(t, path, Options{MaxSize: 200, LineLen: 100})
 	done := make(chan struct{})
 	go func() {
