@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/livetest"
 )
 
 // transcript is what Debian's svlogd and ours are given alike.
@@ -188,4 +191,29 @@ func TestOracleRandomRotation(t *testing.T) {
 			t.Fatalf("round %d, %q %q: theirs (-) and ours (+) differ:\n%s", round, tr.args, tr.config, diff)
 		}
 	}
+}
+
+// TestOracleFullDisk: the same rotated files go for the same lines, down to N.
+func TestOracleFullDisk(t *testing.T) {
+	livetest.Namespace(t, func(t *testing.T) {
+		got := map[string]string{}
+		for who, program := range map[string]string{"theirs": theirs(t), "ours": ours(t)} {
+			cwd := t.TempDir()
+			if err := unix.Mount("tmpfs", cwd, "tmpfs", 0, "size=64k"); err != nil {
+				t.Skipf("no small disk here: %v", err)
+			}
+			defer unix.Unmount(cwd, unix.MNT_DETACH)
+			page := strings.Repeat("x", 4095) + "\n"
+			log := write(t, filepath.Join(cwd, "log"), files{"config": "N2\n"})
+			for i := range 5 {
+				write(t, log, files{fmt.Sprintf("@4000000050000000000000a%d.s", i): page})
+			}
+			os.WriteFile(filepath.Join(cwd, "filler"), make([]byte, 64<<10), 0o644) // as far as it goes
+			o := feed(t, program, cwd, page+strings.Repeat("y\n", 3000), "log")
+			got[who] = fmt.Sprint(o.exit, describe(t, log))
+		}
+		if diff := cmp.Diff(got["theirs"], got["ours"]); diff != "" || !strings.Contains(got["ours"], "== @2.s") || strings.Contains(got["ours"], "== @3.s") {
+			t.Errorf("theirs (-) and ours (+) differ:\n%s", diff)
+		}
+	})
 }
