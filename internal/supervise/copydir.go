@@ -1,10 +1,12 @@
 package supervise
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,14 +17,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxCopy bounds what is copied of a service directory, in bytes: it goes to the
-// run directory, which is memory.
-const maxCopy = 16 << 20
+const (
+	// maxCopy bounds what is copied of a service directory, in bytes: it goes to
+	// the run directory, which is memory.
+	maxCopy = 16 << 20
+
+	copiedName = ".copied" // what was copied last time, in the copy
+)
 
 // copyDir makes a directory what another one is, so that a service has it for
-// its own: new and changed files are copied, and what its scripts made there
-// stays. supervise/ belongs to the original; of what is neither file, directory
-// nor link there is no copy.
+// its own: what is new or changed is copied, and what went goes. What the
+// service's scripts made or changed there is theirs, and stays. There is no copy
+// of supervise/, of log/, which its own service has, nor of special files.
 func copyDir(from, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
@@ -37,27 +43,42 @@ func copyDir(from, to string) error {
 		return err
 	}
 	defer target.Close()
-	c := copier{source: source, target: target, from: from}
-	return fs.WalkDir(source.FS(), ".", c.visit)
+	c := copier{source: source, target: target, from: from, was: map[string]stamp{}, is: map[string]stamp{}}
+	if text, err := target.ReadFile(copiedName); err == nil && json.Unmarshal(text, &c.was) != nil {
+		c.was = map[string]stamp{}
+	}
+	if err := fs.WalkDir(source.FS(), ".", c.visit); err != nil {
+		return err
+	}
+	return c.finish()
 }
 
 // copies numbers what is copied: a service and its logger may do so at once.
 var copies atomic.Int64
 
+// stamp tells whether a file is still the one that was copied.
+type stamp struct {
+	Mode fs.FileMode
+	Size int64
+	Time int64  // of the last change of its content, ns since 1970
+	Link string // where a link leads
+}
+
 type copier struct {
 	source, target *os.Root
 	from           string
 	bytes          int64
+	was, is        map[string]stamp // what was copied before, and what is now
 }
 
 func (c *copier) visit(name string, e fs.DirEntry, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || name == "." {
 		return nil // gone while we looked
 	}
 	if err != nil {
 		return err
 	}
-	if e.Name() == "supervise" {
+	if e.Name() == "supervise" || name == "log" || name == copiedName {
 		if e.IsDir() {
 			return fs.SkipDir
 		}
@@ -67,41 +88,71 @@ func (c *copier) visit(name string, e fs.DirEntry, err error) error {
 	if err != nil {
 		return nil
 	}
+	want := stampOf(info)
 	switch info.Mode().Type() {
 	case fs.ModeDir:
-		if name == "." {
+		return c.dir(name, info)
+	case fs.ModeSymlink:
+		want = stamp{Mode: fs.ModeSymlink}
+		if want.Link, err = c.leads(name); err != nil {
 			return nil
 		}
-		if err := c.replace(name, fs.ModeDir); err != nil {
-			return err
-		}
-		if err := c.target.MkdirAll(name, 0o755); err != nil {
-			return err
-		}
-		return c.like(name, info)
-	case fs.ModeSymlink:
-		return c.link(name)
 	case 0:
-		return c.file(name, info)
+	default:
+		return nil
 	}
+	there, err := c.there(name)
+	switch {
+	case err == nil && there != c.was[name]:
+		return nil // its own
+	case err == nil && there == want:
+	case want.Link != "":
+		c.target.Remove(name)
+		if err := c.target.Symlink(want.Link, name); err != nil {
+			return err
+		}
+	default:
+		if err := c.file(name, info); err != nil {
+			return err
+		}
+	}
+	c.is[name] = want
 	return nil
 }
 
-// replace removes what is there of another kind.
-func (c *copier) replace(name string, kind fs.FileMode) error {
-	there, err := c.target.Lstat(name)
-	if err != nil || there.Mode().Type() == kind {
-		return nil
-	}
-	return c.target.RemoveAll(name)
+func stampOf(info fs.FileInfo) stamp {
+	return stamp{Mode: info.Mode(), Size: info.Size(), Time: info.ModTime().UnixNano()}
 }
 
-// file copies a file that is not the same already, and puts it in place whole.
-func (c *copier) file(name string, info fs.FileInfo) error {
-	there, err := c.target.Lstat(name)
-	if err == nil && there.Mode() == info.Mode() && there.Size() == info.Size() && there.ModTime().Equal(info.ModTime()) {
-		return nil
+// there is the stamp of what stands in the copy.
+func (c *copier) there(name string) (stamp, error) {
+	info, err := c.target.Lstat(name)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		if err != nil {
+			return stamp{}, err
+		}
+		return stampOf(info), nil
 	}
+	to, err := c.target.Readlink(name)
+	return stamp{Mode: fs.ModeSymlink, Link: to}, err
+}
+
+func (c *copier) dir(name string, info fs.FileInfo) error {
+	there, err := c.target.Lstat(name)
+	switch {
+	case err == nil && there.IsDir():
+		return nil
+	case err == nil:
+		return fs.SkipDir // something else in its place, of its own
+	}
+	if err := c.target.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	return c.like(name, info)
+}
+
+// file copies one and puts it in place whole.
+func (c *copier) file(name string, info fs.FileInfo) error {
 	if c.bytes += info.Size(); c.bytes > maxCopy {
 		return fmt.Errorf("more than %d MiB in it: make it a directory of its own instead of a link", maxCopy>>20)
 	}
@@ -110,19 +161,20 @@ func (c *copier) file(name string, info fs.FileInfo) error {
 		return err
 	}
 	defer in.Close()
-	if err := c.replace(name, 0); err != nil {
-		return err
-	}
+	return c.whole(name, io.LimitReader(in, maxCopy), func(part string) error { return c.like(part, info) })
+}
+
+// whole writes a file under another name, and gives it its own when it is done.
+func (c *copier) whole(name string, text io.Reader, finish func(part string) error) error {
 	dir, base := path.Split(name)
 	part := fmt.Sprintf("%s.%s.%d.%d", dir, base, os.Getpid(), copies.Add(1))
 	out, err := c.target.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, io.LimitReader(in, maxCopy))
-	err = errors.Join(err, out.Close())
-	if err == nil {
-		err = c.like(part, info)
+	_, err = io.Copy(out, text)
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = finish(part)
 	}
 	if err == nil {
 		err = c.target.Rename(part, name)
@@ -147,21 +199,30 @@ func (c *copier) like(name string, info fs.FileInfo) error {
 	return c.target.Chtimes(name, info.ModTime(), info.ModTime())
 }
 
-// link copies a link. Where it leads out of the directory it leads to the same
-// place from the copy.
-func (c *copier) link(name string) error {
+// leads is where the copy of a link leads: out of the directory to the same
+// place as the original, within it to the same in the copy.
+func (c *copier) leads(name string) (string, error) {
 	to, err := c.source.Readlink(name)
-	if err != nil {
-		return nil
-	}
 	if inside := path.Join(path.Dir(name), to); !filepath.IsAbs(to) && (inside == ".." || strings.HasPrefix(inside, "../")) {
 		to = filepath.Join(c.from, inside)
 	}
-	if there, err := c.target.Readlink(name); err == nil && there == to {
+	return to, err
+}
+
+// finish takes away what was copied and is no more, and notes what is.
+func (c *copier) finish() error {
+	for name, was := range c.was {
+		_, err := c.source.Lstat(name)
+		if there, terr := c.there(name); errors.Is(err, fs.ErrNotExist) && terr == nil && there == was {
+			c.target.Remove(name)
+		}
+	}
+	if maps.Equal(c.was, c.is) {
 		return nil
 	}
-	if err := c.target.RemoveAll(name); err != nil {
+	text, err := json.Marshal(c.is)
+	if err != nil {
 		return err
 	}
-	return c.target.Symlink(to, name)
+	return c.whole(copiedName, strings.NewReader(string(text)), func(string) error { return nil })
 }

@@ -57,12 +57,13 @@ func listTree(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// TestInstanceHasACopyOfItsOwn: EX-4. What changed is copied again, what scripts
-// made stays, and supervise/ and special files are not taken along.
+// TestInstanceHasACopyOfItsOwn: EX-4. What changed is copied again, what went
+// goes, what its scripts made or changed stays, and neither supervise/ nor special
+// files are taken along.
 func TestInstanceHasACopyOfItsOwn(t *testing.T) {
 	from, to := t.TempDir(), filepath.Join(t.TempDir(), "service", "getty_tty2")
 	writeTree(t, from, "+x run", "conf", "env/TERM", "supervise/status", "log/supervise/status", "+x log/run",
-		"log/main -> /var/log/x", "rel -> ../shared/x", "in -> env/TERM", "kind/was")
+		"main -> /var/log/x", "rel -> ../shared/x", "in -> env/TERM", "kind/was", "+x finish", "state")
 	if err := unix.Mkfifo(filepath.Join(from, "fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -71,43 +72,76 @@ func TestInstanceHasACopyOfItsOwn(t *testing.T) {
 		if err := copyDir(from, to); err != nil {
 			t.Fatal(err)
 		}
-		if got := listTree(t, to); !slices.Equal(got, want) {
+		if got := slices.DeleteFunc(listTree(t, to), func(n string) bool { return n == copiedName }); !slices.Equal(got, want) {
 			t.Fatalf("%q\nwant\n%q", got, want)
 		}
 	}
+	has := func(name, want string) {
+		t.Helper()
+		if text, _ := os.ReadFile(filepath.Join(to, name)); string(text) != want {
+			t.Errorf("%s has %q, want %q", name, text, want)
+		}
+	}
+	write := func(dir, name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	shared := "rel -> " + filepath.Join(filepath.Dir(from), "shared/x")
-	copied("+x log/run", "+x run", "conf", "env/TERM", "in -> env/TERM", "kind/was", "log/main -> /var/log/x", shared)
+	copied("+x finish", "+x run", "conf", "env/TERM", "in -> env/TERM", "kind/was", "main -> /var/log/x", shared, "state")
 
 	writeTree(t, to, "env.out", "log/current")
-	if err := os.WriteFile(filepath.Join(from, "conf"), []byte("another"), 0o644); err != nil {
+	write(to, "state", "of the instance")
+	write(from, "state", "of the original, later")
+	write(from, "env.out", "of the original")
+	write(from, "conf", "another")
+	os.RemoveAll(filepath.Join(from, "finish"))
+	os.RemoveAll(filepath.Join(from, "kind/was"))
+	os.Remove(filepath.Join(from, "in"))
+	if err := os.Symlink("conf", filepath.Join(from, "in")); err != nil {
 		t.Fatal(err)
 	}
-	os.RemoveAll(filepath.Join(from, "kind"))
-	writeTree(t, from, "kind")
 	before, _ := os.Stat(filepath.Join(to, "run"))
-	copied("+x log/run", "+x run", "conf", "env.out", "env/TERM", "in -> env/TERM", "kind", "log/current", "log/main -> /var/log/x", shared)
-	if text, _ := os.ReadFile(filepath.Join(to, "conf")); string(text) != "another" {
-		t.Errorf("conf is %q", text)
+	for range 2 {
+		copied("+x run", "conf", "env.out", "env/TERM", "in -> conf", "log/current", "main -> /var/log/x", shared, "state")
+		has("conf", "another")
+		has("state", "of the instance")
+		has("env.out", "env.out")
 	}
 	if after, _ := os.Stat(filepath.Join(to, "run")); !os.SameFile(before, after) {
 		t.Error("what did not change was copied again")
+	}
+	if err := os.Chmod(filepath.Join(from, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	copied("+x run", "conf", "env.out", "env/TERM", "in -> conf", "log/current", "main -> /var/log/x", shared, "state")
+	if info, _ := os.Stat(filepath.Join(to, "run")); info.Mode() != 0o700 {
+		t.Error(info.Mode())
 	}
 }
 
 // A service must not have us write outside its copy by a link that it makes.
 func TestCopyStaysInside(t *testing.T) {
 	from, to, victim := t.TempDir(), t.TempDir(), t.TempDir()
-	writeTree(t, from, "env/TERM", "conf")
+	writeTree(t, from, "env/TERM", "conf", "dir/sub/x")
 	writeTree(t, victim, "conf")
-	writeTree(t, to, "env -> "+victim, "conf -> "+filepath.Join(victim, "conf"))
 	if err := copyDir(from, to); err != nil {
 		t.Fatal(err)
 	}
-	if got := listTree(t, victim); !slices.Equal(got, []string{"conf"}) {
-		t.Errorf("outside there is %q", got)
+	for _, name := range []string{"env", "conf", "dir/sub"} {
+		os.RemoveAll(filepath.Join(to, name))
+		os.RemoveAll(filepath.Join(from, name))
 	}
-	if got := listTree(t, to); !slices.Equal(got, []string{"conf", "env/TERM"}) {
-		t.Errorf("%q", got)
+	writeTree(t, to, "env -> "+victim, "conf -> "+filepath.Join(victim, "conf"), "dir/sub -> "+victim)
+	writeTree(t, from, "env/TERM", "+x conf", "dir/sub/x")
+	for range 2 {
+		if err := copyDir(from, to); err != nil {
+			t.Fatal(err)
+		}
+		if got := listTree(t, victim); !slices.Equal(got, []string{"conf"}) {
+			t.Fatalf("outside there is %q", got)
+		}
 	}
 	big, err := os.Create(filepath.Join(from, "big"))
 	if err == nil {
