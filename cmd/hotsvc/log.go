@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // lines is a slog.Handler for people and for svlogd: time, level where it is
@@ -43,16 +44,21 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	b.WriteString(l.attrs)
-	line := strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f { // a name from the kernel must not make a line of its own
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := io.WriteString(l.w, oneLine(b.String())+"\n")
+	return err
+}
+
+// oneLine makes text harmless: a name from the kernel must neither make a line
+// of its own nor be obeyed by a terminal.
+func oneLine(text string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
 			return '?'
 		}
 		return c
-	}, b.String())
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, err := io.WriteString(l.w, line+"\n")
-	return err
+	}, text)
 }
 
 func (l *lines) WithAttrs(attrs []slog.Attr) slog.Handler {

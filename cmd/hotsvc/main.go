@@ -129,13 +129,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 func printCheck(w io.Writer, conf *config.Config, problems []toml.Problem) int {
 	for _, p := range problems {
-		fmt.Fprintln(w, p)
+		fmt.Fprintln(w, oneLine(p.String()))
 	}
 	if conf == nil {
 		return exitProblem
 	}
 	for _, n := range conf.Notes {
-		fmt.Fprintln(w, n)
+		fmt.Fprintln(w, oneLine(n))
 	}
 	return 0
 }

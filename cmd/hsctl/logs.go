@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -309,9 +308,7 @@ func (a *app) printLine(x *record, several bool) error {
 		if ok {
 			out.Time = &at
 		}
-		e := json.NewEncoder(a.out)
-		e.SetEscapeHTML(false)
-		return e.Encode(out)
+		return a.encode(out, "")
 	}
 	line := string(x.line)
 	if isTerminal(a.out) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -49,12 +48,7 @@ func (a *app) monitor(patterns []string) error {
 
 func (a *app) printChange(ch status.Change, counts map[string]int64) error {
 	if a.json {
-		line, err := json.Marshal(ch)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(a.out, "%s\n", line)
-		return err
+		return a.encode(ch, "")
 	}
 	skipped := ""
 	if before, ok := counts[ch.Service]; ok && ch.Count > before+1 {

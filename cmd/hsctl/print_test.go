@@ -173,6 +173,21 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// A name from outside comes to a script as it is, and does nothing to a terminal.
+func TestJSONLeavesNothingToObey(t *testing.T) {
+	var out strings.Builder
+	a := &app{out: &out}
+	name := "a\x1b[2J\n\u009b31m\u202e\U000e0001 wörld → 𝄞 <&>\x7f"
+	if err := a.encode(map[string]string{"name": name}, ""); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"name":"a\u001b[2J\n\u009b31m\u202e\udb40\udc01 wörld → 𝄞 <&>\u007f"}` + "\n"
+	var back map[string]string
+	if err := json.Unmarshal([]byte(out.String()), &back); err != nil || back["name"] != name || out.String() != want {
+		t.Errorf("%s%q %v", out.String(), back, err)
+	}
+}
+
 func TestCleanAndCut(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain": "plain", "wörld →": "wörld →", "a\x1b[31mb": `a\x1b[31mb`, "a\nb": `a\nb`, "a\xffb": `a\xffb`, "\u202ex": `\u202ex`, "it's": "it's",
