@@ -4,7 +4,8 @@
 // and records, and reports what became of it.
 //
 // Owns: the processes of every service from clone to the last one gone, their
-// cgroups or sessions, the records in the run directory and the notify socket.
+// cgroups or sessions, their output on its way to the log, the records in the run
+// directory and the notify socket.
 //
 // Never: decides that something should start or stop, retries, or blocks its
 // caller. Post is called from its own goroutines only.
@@ -18,5 +19,7 @@
 //	run/NAME/ATTEMPT   note of one attempt: "main" before the clone, "main 812 99142" after it;
 //	                   without cgroups also the flock'd mark that its processes inherit
 //	ready/NAME.ATTEMPT FIFO of a main process that says READY on a descriptor
+//	output/NAME.fifo   what the service says; output/NAME.to, where that goes unless to a file
+//	marks              how far the carrying of what is said went: see svlog
 //	notify             datagram socket of those that say it by sd_notify
 package supervise

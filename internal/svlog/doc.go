@@ -1,10 +1,13 @@
 // Package svlog
 //
 // Is: a log directory in svlogd's form: lines with stamps in `current`, older
-// files beside it, and a reader over all of them.
+// files beside it, and a reader over all of them; and pumps, which carry what
+// services say from FIFOs to such directories, so that it is there once however
+// often the daemon is killed.
 //
 // Owns: the directory it has locked, and the processes that work on its rotated
-// files. One goroutine calls a Dir at a time.
+// files. One goroutine calls a Dir at a time. Pumps own the reading end of their
+// FIFOs, and the file of marks (mark.go says what for).
 //
 // Never: holds back what it was given. What Render returned is written by Write
 // or by nobody, so that a caller who notes Size before and after can be killed
