@@ -67,7 +67,8 @@ func (p *Problems) Sorted() []Problem {
 			cmp.Compare(a.Text, b.Text),
 		)
 	})
-	return slices.Compact(p.list)
+	p.list = slices.Compact(p.list) // which empties what stood beyond
+	return p.list
 }
 
 // HasErrors tells whether any of the problems is more than a warning.

@@ -261,3 +261,15 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
+
+// Problems are asked for more than once, and more are found in between.
+func TestSortedTwiceHasEachProblemOnce(t *testing.T) {
+	var p Problems
+	for range 3 {
+		p.Errorf(Pos{File: "b"}, "bad")
+		p.Warnf(Pos{File: "a"}, "odd")
+		if got := p.Sorted(); len(got) != 2 || got[0].String() != "a: warning: odd" || got[1].String() != "b: bad" {
+			t.Errorf("%q", got)
+		}
+	}
+}
