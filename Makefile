@@ -6,7 +6,7 @@ BIN      = bin
 GO      ?= go
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: all build demo test test-vm bench fuzz sim crash check install clean
+.PHONY: all build demo test test-vm bench fuzz mutants sim crash check install clean
 all: build
 
 build:                ## bin/hotsvc and bin/hsctl
@@ -23,6 +23,9 @@ test-vm:              ## with real drivers and daemons in a virtual machine
 
 fuzz:                 ## every Fuzz target for a while: make fuzz FUZZTIME=60s
 	@FUZZTIME=$(or $(FUZZTIME),60s) scripts/fuzz
+
+mutants:              ## switch on every mistake in test/mutants: the tests must see it
+	@$(GO) test ./test/mutants -count=1 -timeout 30m -args -all
 
 sim:                  ## a longer walk: make sim STEPS=10000000
 	@$(GO) test ./internal/engine -run 'TestWalk$$' -count=1 -v -timeout 0 -args -sim.steps $(or $(STEPS),10000000)

@@ -153,7 +153,7 @@ func TestInvariantsNameTheirTests(t *testing.T) {
 			t.Errorf("%s is named and is not there", test)
 		}
 		if test == "TestMutants" && sub != "" {
-			if _, err := os.Stat("internal/engine/testdata/mutants/" + sub + ".txt"); err != nil {
+			if _, err := os.Stat("test/mutants/" + sub + ".txt"); err != nil {
 				t.Error(err)
 			}
 		}

@@ -146,6 +146,18 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
+// rank is the order of effects: what the world can see has been written down
+// before, and nobody is answered before it is on its way.
+func rank(e Effect) int {
+	switch e.Kind {
+	case EffectSave, EffectGlobal:
+		return 0
+	case EffectReply:
+		return 2
+	}
+	return 1
+}
+
 func fuzzReplay(journal []byte) (told []string) {
 	p, err := NewPlayer(bytes.NewReader(journal))
 	if err != nil {
@@ -215,6 +227,9 @@ func FuzzRestore(f *testing.F) {
 		}
 		for i, in := range fuzzDays() {
 			effects, wake := c.Step(fuzzNow(time.Duration(10*i)), in)
+			if !slices.IsSortedFunc(effects, func(a, b Effect) int { return rank(a) - rank(b) }) {
+				t.Errorf("step %d: records, orders and answers are not in this order: %v", i, effects)
+			}
 			for _, e := range effects {
 				if whole && e.Kind == EffectLog && strings.Contains(e.Text, "is damaged") && !strings.Contains(e.Text, "it is of") {
 					t.Errorf("CheckRecords found nothing, and then: %s", e.Text)
