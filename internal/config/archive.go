@@ -103,6 +103,9 @@ func FromArchive(data []byte) (*Config, error) {
 	tree := dialect.Found{Native: true} // all of them, merged: a rescan tells them apart again
 	for _, name := range sortedNames(others) {
 		def := others[name]
+		if def == nil || def.Name != name {
+			return nil, fmt.Errorf("archived configuration: %s: what is there for %q is none", treesPart, name)
+		}
 		for _, system := range def.Policy.System {
 			def.Policy.Gates = append(def.Policy.Gates, service.SystemGates(system, m.mounts)...)
 		}
