@@ -273,7 +273,11 @@ func (f *Face) show(s *hotsvc.Service, again bool) {
 			return
 		}
 	}
-	if err := d.write(Of(s)); err != nil {
+	now := Of(s)
+	if now.Passing() && !d.fresh {
+		return // the next news is on its way
+	}
+	if err := d.write(now); err != nil {
 		f.lost(d, err)
 	}
 }

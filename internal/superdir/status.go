@@ -110,8 +110,11 @@ func Of(s *hotsvc.Service) Status {
 	case s.Main != nil:
 		out.State, out.Pid, out.Since = Run, s.Main.Pid, s.Main.Started
 		out.Paused, out.Termed = s.Paused, s.Terminated
-	case s.Pid != nil && s.Substate != nil && *s.Substate == "post":
-		out.State, out.Pid, out.Since = Finish, *s.Pid, s.Since
+	case s.State == "stopping": // its finish may be about to begin, so it is not down yet
+		out.State, out.Since = Finish, s.Since
+		if s.Pid != nil {
+			out.Pid = *s.Pid
+		}
 		if began, ok := lastChange(s, func(c *hotsvc.Change) bool { return c.To == "starting" }); ok {
 			out.Since = began
 		}
@@ -123,6 +126,10 @@ func Of(s *hotsvc.Service) Status {
 	}
 	return out
 }
+
+// Passing tells of what lasts no longer than a process needs to begin: the run is
+// over, and its finish, if it has one, is not there yet.
+func (s Status) Passing() bool { return s.State == Finish && s.Pid == 0 }
 
 // lastChange is when the last transition of that kind was, of those remembered.
 func lastChange(s *hotsvc.Service, which func(*hotsvc.Change) bool) (time.Time, bool) {

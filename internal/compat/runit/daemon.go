@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"hotsvc/internal/control"
 	"hotsvc/internal/engine"
@@ -20,6 +21,9 @@ type hotsvc struct {
 	name   string
 	dir    string // its own, or ""
 }
+
+// passing is how long is looked for more than what is on its way to something else.
+const passing = 200 * time.Millisecond
 
 // ask returns what the daemon says of services, by name. Whether there is a
 // daemon and whether it may be asked makes no difference to those that have a
@@ -38,16 +42,21 @@ func ask(socket string, names ...string) (map[string]*status.Service, error) {
 	return out, nil
 }
 
-func (h hotsvc) look() (view, error) {
-	found, err := ask(h.socket, h.name)
-	if err != nil {
-		return view{}, &trouble{"warning", err.Error()}
+func (h hotsvc) look() (v view, err error) {
+	var s *status.Service
+	for range passing / pause {
+		found, err := ask(h.socket, h.name)
+		if err != nil {
+			return view{}, &trouble{"warning", err.Error()}
+		}
+		if s = found[h.name]; s == nil {
+			return view{}, errDead
+		}
+		if v.Status = superdir.Of(s); !v.Passing() {
+			break
+		}
+		time.Sleep(pause)
 	}
-	s := found[h.name]
-	if s == nil {
-		return view{}, errDead
-	}
-	v := view{Status: superdir.Of(s)}
 	if d := s.Definition; d != nil {
 		v.normallyUp = d.AtBoot
 		if d.Dir != nil && d.Dialect == string(service.Runit) && !d.Masked {
