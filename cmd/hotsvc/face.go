@@ -12,7 +12,7 @@ const faceCall = shutdownCall - 1
 // newFace makes what shows runit's services to runit's tools. From then on
 // their directories are claimed as they are read.
 func (d *daemon) newFace() error {
-	face, err := superdir.New(superdir.Config{Post: d.post, ID: faceCall, Warn: func(line string) { d.log.Warn(line) }})
+	face, err := superdir.New(superdir.Config{Post: d.send, ID: faceCall, Warn: func(line string) { d.log.Warn(line) }})
 	if err != nil {
 		return err
 	}
@@ -32,17 +32,28 @@ func (d *daemon) faceSaw(e *engine.Effect) {
 	}
 }
 
-// post puts something in the inbox, for the core. Before it hears of the end of
-// a process it hears what that one asked for.
+// post puts something in the inbox, for the core. What was written to a control
+// FIFO before is heard before: a script that says `svc -o .` with another's svc
+// and ends, or is then told to run again over the socket, was first.
 func (d *daemon) post(in engine.Input) {
-	if in.Process != nil && in.Process.Kind == service.Exited {
+	switch {
+	case in.Process != nil && in.Process.Kind == service.Exited:
 		d.face.Heed(in.Process.Service)
+	case in.Call != nil:
+		for _, name := range in.Call.Services {
+			d.face.Heed(name)
+		}
 	}
+	d.send(in)
+	if in.Config != nil {
+		d.face.Anew()
+	}
+}
+
+// send is post without looking at the FIFOs.
+func (d *daemon) send(in engine.Input) {
 	select {
 	case d.inbox <- in:
 	case <-d.ctx.Done():
-	}
-	if in.Config != nil {
-		d.face.Anew()
 	}
 }
