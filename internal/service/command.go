@@ -78,15 +78,16 @@ func splitWords(text string) []string {
 	return strings.Fields(text)
 }
 
-// checkWords says which {word} in a text no object can have, or "".
+// checkWords says which {word} in a text no object can have, or "". It does not
+// show the text, which may be a secret.
 func (d *decoder) checkWords(text string) string {
 	for _, word := range match.Refs(text) {
 		switch {
 		case word == "instance" && IsTemplate(d.def.Name):
 		case word == "instance":
-			return fmt.Sprintf("%s: %s is no template, so it has no instance", toml.Quote(text), d.def.Name)
+			return fmt.Sprintf("%q: %s is no template, so it has no instance", "{instance}", d.def.Name)
 		case !rule.IsWord(word):
-			return fmt.Sprintf("%s: %s (for the brace itself write {{)", toml.Quote(text), rule.NoRef(word))
+			return fmt.Sprintf("%s: %s (for the brace itself write {{)", toml.Quote("{"+word+"}"), rule.NoRef(word))
 		}
 	}
 	return ""

@@ -111,7 +111,8 @@ func FromFileName(file string) (service string, ok bool) {
 }
 
 // ReplaceWords puts words in the places of {word} in every text. {{ stands for a
-// brace; ${WORD} is left for a shell. A word that word does not know is an error.
+// brace; ${WORD} is left for a shell. A word that word does not know is an error,
+// which does not show the text: it may be a secret.
 func ReplaceWords(args []string, word func(string) (string, bool)) ([]string, error) {
 	out := make([]string, len(args))
 	for i, rest := range args {
@@ -123,7 +124,7 @@ func ReplaceWords(args []string, word func(string) (string, bool)) ([]string, er
 			}
 			value, known := word(name)
 			if !known {
-				return nil, fmt.Errorf("%q: there is no word %q here; for the brace itself write {{", args[i], name)
+				return nil, fmt.Errorf("%q: there is no word %q here; for the brace itself write {{", "{"+name+"}", name)
 			}
 			out[i] += value
 			rest = after

@@ -142,7 +142,8 @@ func (d *decoder) env() {
 		switch {
 		case !envName.MatchString(k.Name):
 			d.Problems.Errorf(k.Pos, "env: %s is no name of a variable", toml.Quote(k.Name))
-		case !d.IsText("env: "+k.Name, k.Value):
+		case k.Value.Kind != toml.Text: // not shown: it may be a secret
+			d.Problems.Errorf(k.Value.Pos, "env: %s is text: write it in quotes", k.Name)
 		case strings.ContainsRune(k.Value.Text, 0):
 			d.Problems.Errorf(k.Value.Pos, "env: %s: a value cannot hold a zero byte", k.Name)
 		default:

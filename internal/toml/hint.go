@@ -12,7 +12,14 @@ var (
 	unitTime = regexp.MustCompile(`^[0-9][0-9.]*(ns|us|ms|s|m|h|d)[a-z]*\b`)
 	bareWord = regexp.MustCompile(`^[^\s,\]}#"'=]+`)
 	zeros    = regexp.MustCompile(`^0[0-9A-Fa-f]+`)
+	env      = regexp.MustCompile(`^[ \t]*(\[[ \t]*env[ \t]*\]|env[ \t]*[=.])`)
 )
+
+// secret tells whether a place is in a table env, whose values no message shows.
+func (p *parser) secret(line, at int) bool {
+	header := max(0, bytes.LastIndex(p.data[:at], []byte("\n["))+1)
+	return env.Match(p.data[line:at]) || p.data[header] == '[' && env.Match(p.data[header:at])
+}
 
 // explain turns the parser's message about what stands at an offset into one
 // that says what to write. It may move the place to where people must look.
@@ -31,6 +38,9 @@ func (p *parser) explain(from, at int, message string) (int, string) {
 		if before := bytes.TrimRight(p.data[start:at], " \t"); bytes.HasSuffix(before, []byte("=")) {
 			return at, "a value is missing"
 		}
+	}
+	if p.secret(start, at) {
+		return at, message
 	}
 	value := valueAt(line[:at-start])
 	rest := line[value:]
@@ -55,7 +65,7 @@ func (p *parser) explain(from, at int, message string) (int, string) {
 func (p *parser) explainEscape(start, at int, line []byte) (int, string) {
 	open := bytes.LastIndexByte(line[:at-start], '"')
 	shut := bytes.IndexByte(line[at-start:], '"')
-	if open < 0 || shut < 0 {
+	if open < 0 || shut < 0 || p.secret(start, at) {
 		return at, `a backslash begins an escape in "…": use '…' to mean it as it stands`
 	}
 	text := line[open+1 : at-start+shut]

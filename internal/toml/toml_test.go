@@ -273,3 +273,25 @@ func TestSortedTwiceHasEachProblemOnce(t *testing.T) {
 		}
 	}
 }
+
+// A message may go to people who may not read the file.
+func TestValuesOfEnvAreNotShown(t *testing.T) {
+	for _, text := range []string{
+		`env = { A = 's', TOKEN = s3cret }`, `env = { TOKEN = 03ec }`, `env = { TOKEN = "s3c\qret" }`, `env.TOKEN = "s3c\qret"`,
+		"[env]\nA = '['\nTOKEN = s3cret", "x = 1\n[env] # secret\nTOKEN = \"s3c\\qret\"", "env = { TOKEN = 5s3cret }",
+	} {
+		_, problems := Parse("f", []byte(text))
+		if len(problems) == 0 {
+			t.Errorf("%q: no problem", text)
+		}
+		for _, p := range problems {
+			if strings.Contains(p.Text, "ret") || strings.Contains(p.Text, "3ec") {
+				t.Errorf("%q: %s", text, p)
+			}
+		}
+	}
+	// Other tables go on to be helped.
+	if _, problems := Parse("f", []byte("[env]\n[match]\nname = eth0")); len(problems) != 1 || !strings.Contains(problems[0].Text, `write "eth0"`) {
+		t.Error(problems)
+	}
+}
