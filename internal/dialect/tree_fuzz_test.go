@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"hotsvc/internal/service"
 )
 
@@ -17,12 +15,12 @@ import (
 // have, each once; what can run has a command, what cannot says why; and every
 // problem is one line about a file of the tree.
 func FuzzRead(f *testing.F) {
-	for _, tree := range []string{
-		"-- +x a/run --\n-- +x a/finish --\n-- a/down --\n-- +x a/log/run --\n-- +x a/control/t --\n-- +x a/control/u --\n",
-		"-- +x a/pre --\n-- +x a/run --\n-- b/post --\n",
-		"-- a.toml --\nid = 'b'\nstart = ['x']\n-- b.toml --\nstart = 'y'\n",
-		"-- +x a --\n#!/bin/sh\n-- +x a~ --\n-- +x b@ --\n-- #x --\n-- c.bak --\n",
-		"-- +x a@/run --\n-- a/log --\nx\n-- +x a/run --\n-- +x ../x/run --\n-- run --\n",
+	for _, tree := range []string{ // entries, with what is in them after a colon
+		"+a/run +a/finish a/down +a/log/run +a/control/t +a/control/u",
+		"+a/pre +a/run b/post",
+		"a.toml:id='b'\vexec_start=['x'] b.toml:exec_start=['y']",
+		"+a:#!/bin/sh +a~ +b@ #x c.bak",
+		"+a@/run a/log:x +a/run +../x/run run",
 	} {
 		for i := range 5 {
 			f.Add(tree, byte(i))
@@ -31,12 +29,13 @@ func FuzzRead(f *testing.F) {
 	all := append([]service.Dialect{""}, service.Dialects...)
 	f.Fuzz(func(t *testing.T, text string, which byte) {
 		tree := fstest.MapFS{}
-		for _, part := range txtar.Parse([]byte(text)).Files {
-			name, executable := strings.CutPrefix(part.Name, "+x ")
+		for entry := range strings.SplitSeq(text, " ") {
+			name, data, _ := strings.Cut(entry, ":")
+			name, executable := strings.CutPrefix(name, "+")
 			if !fs.ValidPath(name) || slices.ContainsFunc(strings.Split(path.Dir(name), "/"), func(p string) bool { return p != "." && tree[p] != nil }) {
 				continue // no system could have it
 			}
-			tree[name] = &fstest.MapFile{Data: part.Data, Mode: 0o644}
+			tree[name] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(data, "\v", "\n")), Mode: 0o644}
 			if executable {
 				tree[name].Mode = 0o755
 			}
