@@ -67,6 +67,18 @@ func TestNothingGivenIsNoZero(t *testing.T) {
 	})
 }
 
+// TestErrorSaysWhyItCouldNotBeRun: not that it is not there, if it is.
+func TestErrorSaysWhyItCouldNotBeRun(t *testing.T) {
+	newPlace(t).check(t, []line{
+		{"nobody", "PATH=$PATH:p:nosuch chpst notmine 2>&1", 111, "chpst: fatal: cannot run it: exec notmine: permission denied\n"},
+		{"nobody", "PATH=$PATH:e:nosuch softlimit A 2>&1", 111, "softlimit: fatal: cannot run it: exec A: permission denied\n"},
+		{"me", "softlimit -m 1000000 ./broken 2>&1", 111, "exec ./broken: no such file"},
+		{"me", "chpst -m 1000000 p/broken 2>&1", 111, "exec p/broken: exec format error"},
+		{"me", "setuidgid nosuch true 2>&1", 111, `setuidgid: fatal: which user is that: "nosuch" is not in /etc/passwd`},
+		{"me", "chpst -Z true 2>&1", 100, "chpst: no option -Z: usage: chpst [-vVP012]"},
+	})
+}
+
 // TestUserIsNotWhoTheEnvironmentSays: root without an entry in /etc/passwd stays
 // an unknown, whatever $USER is.
 func TestUserIsNotWhoTheEnvironmentSays(t *testing.T) {

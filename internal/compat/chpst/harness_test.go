@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,12 @@ import (
 )
 
 const nobody = 65534
+
+func init() {
+	if filepath.Base(os.Args[0]) == "other" { // what it tells is so for the first thread
+		runtime.LockOSThread()
+	}
+}
 
 // TestMain: called under one of the names, the test binary is that program.
 func TestMain(m *testing.M) {

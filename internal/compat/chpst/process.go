@@ -45,21 +45,19 @@ func (p *process) start(name string, args []string) error {
 func (p *process) become(program string, argv []string) error {
 	err := error(unix.ENOENT)
 	for _, path := range p.candidates(program) {
-		if e := unix.Access(path, unix.X_OK); e != nil {
-			if e != unix.ENOENT {
-				err = e
+		e := unix.Access(path, unix.X_OK)
+		if e == nil {
+			if p.starved() && p.isSelf(path) {
+				if name := filepath.Base(argv[0]); member(name) != nil {
+					return p.start(name, argv[1:])
+				}
+				p.warn("the limits of data and address space are too small for " + program + ": not set")
+				delete(p.limits, unix.RLIMIT_DATA)
+				delete(p.limits, unix.RLIMIT_AS)
 			}
-			continue
+			e = p.exec(path, argv)
 		}
-		if p.starved() && p.isSelf(path) {
-			if name := filepath.Base(argv[0]); member(name) != nil {
-				return p.start(name, argv[1:])
-			}
-			p.warn("the limits of data and address space are too small for " + program + ": not set")
-			delete(p.limits, unix.RLIMIT_DATA)
-			delete(p.limits, unix.RLIMIT_AS)
-		}
-		if e := p.exec(path, argv); e != unix.ENOENT {
+		if e != unix.ENOENT {
 			err = e
 		}
 		if err != unix.ENOENT && err != unix.EACCES && err != unix.EPERM {

@@ -2,6 +2,8 @@ package chpst
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 
 	"hotsvc/internal/compat"
@@ -46,8 +48,15 @@ func member(name string) func(*process, []string) error {
 	return nil
 }
 
+// Some of what a process has, it has by its first thread, which is where init
+// runs: the nice value, and what happens at its parent's death.
+func init() {
+	if member(filepath.Base(os.Args[0])) != nil {
+		runtime.LockOSThread()
+	}
+}
+
 func program(c *compat.Call) int {
-	runtime.LockOSThread() // the nice value is a thread's own
 	err := newProcess(c.Err).start(c.Name, c.Args)
 	f, ok := err.(*failure)
 	if !ok {
