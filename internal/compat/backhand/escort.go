@@ -138,8 +138,6 @@ func guard(c *compat.Call, fds string, gap, grace time.Duration) int {
 	if _, err := fmt.Sscan(fds, &socket, &there); err != nil {
 		return complain(c, handed+" is for the escort itself")
 	}
-	unix.CloseOnExec(socket)
-	unix.CloseOnExec(there)
 	stop := make(chan struct{})
 	stopOnce := sync.OnceFunc(func() { close(stop) })
 	term := terms()

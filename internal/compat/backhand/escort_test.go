@@ -2,16 +2,20 @@ package backhand
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/livetest"
 )
@@ -133,38 +137,40 @@ func TestEscortEndsItsChildWhenSomebodyConnects(t *testing.T) {
 // too.
 func TestEveryConnectWaitsForTheChild(t *testing.T) {
 	e := escort(t, "escort", "trap 'echo >asked; until test -e go; do sleep 0.02; done; echo >gone; exit 0' TERM\nwhile :; do sleep 0.02; done")
-	var all sync.WaitGroup
-	ask := func() {
-		all.Go(func() {
-			got := run(t, e.dir, "connect", "socket")
-			if _, err := os.Stat(e.path("gone")); got != 0 || err != nil {
-				t.Errorf("connect: %d, and the child is not gone: %v", got, err)
-			}
-		})
-	}
-	ask()
-	livetest.Until(t, "the child is asked to end", func() bool { return len(e.lines("log")) > 1 })
-	for range 5 {
-		ask()
-	}
-	conn, err := net.Dial("unix", e.path("socket")) // behind the others
-	if err != nil {
+	first := helper(t, e.dir, "connect", "socket")
+	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if n, err := conn.Read(make([]byte, 1)); n > 0 || !os.IsTimeout(err) {
+	livetest.Until(t, "the child is asked to end", func() bool { return len(e.lines("log")) > 1 })
+	var others []net.Conn
+	for range 5 {
+		conn, err := net.Dial("unix", e.path("socket"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		others = append(others, conn)
+	}
+	others[4].SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := others[4].Read(make([]byte, 1)); n > 0 || !os.IsTimeout(err) {
 		t.Errorf("an answer before the child is gone: %d %v", n, err)
 	}
 	if err := os.WriteFile(e.path("go"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	all.Wait()
-	answer := make([]byte, 2)
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if n, err := conn.Read(answer); n != 1 || answer[0] != 0 {
-		t.Errorf("the answer is %q %v", answer[:n], err)
+	for i, conn := range others {
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		answer, err := io.ReadAll(conn)
+		if string(answer) != "\x00" || err != nil {
+			t.Errorf("the answer to %d is %q %v", i, answer, err)
+		}
 	}
-	conn.Close()
+	if _, err := os.Stat(e.path("gone")); err != nil {
+		t.Errorf("all have their answer, and the child is not gone: %v", err)
+	}
+	if err := first.Wait(); err != nil {
+		t.Errorf("connect: %v", err)
+	}
 }
 
 // TestChildThatIgnoresTermIsKilled: after ten seconds; here, after 0.3.
@@ -216,7 +222,8 @@ func TestKilledEscortIsNotInTheWay(t *testing.T) {
 	if err := syscall.Kill(e.self(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	livetest.Until(t, "the child has ended, too", func() bool { return !alive(pid) })
+	at := &unix.SockaddrUnix{Name: e.path("socket")}
+	livetest.Until(t, "the child has ended, too", func() bool { return !alive(pid) && dead(at) })
 	if got := run(t, e.dir, "connect", "socket"); got != 1 {
 		t.Errorf("connect: %d", got)
 	}
@@ -238,6 +245,31 @@ func TestKilledEscortIsNotInTheWay(t *testing.T) {
 		t.Errorf("%d have started", started)
 	}
 	livetest.Until(t, "the new child runs", func() bool { return e.pid() != pid })
+}
+
+// TestOneOfManyTakesADeadSocket: and the others do not take it from that one.
+func TestOneOfManyTakesADeadSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	for range 20 {
+		var all sync.WaitGroup
+		sockets := make(chan int, 20)
+		for range cap(sockets) {
+			all.Go(func() {
+				if s, err := listen(&unix.SockaddrUnix{Name: path}); err == nil {
+					sockets <- s
+				} else if err != unix.EADDRINUSE {
+					t.Error(err)
+				} else {
+					unix.Close(s)
+				}
+			})
+		}
+		all.Wait()
+		if len(sockets) != 1 {
+			t.Fatalf("%d have it", len(sockets))
+		}
+		unix.Close(<-sockets) // which leaves it dead
+	}
 }
 
 // TestSecondEscortIsRefused: and the first knows nothing of it.
@@ -282,21 +314,15 @@ func TestEscortHeedsSigtermAlone(t *testing.T) {
 	e.said("escort: launching child ./run", "escort: terminating child", "escort: child died from signal 15")
 }
 
-// TestChildSeesWhatTheCallerHad: directory, environment, descriptors; the
-// session is the escort's, and no signal is blocked or ignored.
+// TestChildSeesWhatTheCallerHad: directory and environment; the session is the
+// escort's.
 func TestChildSeesWhatTheCallerHad(t *testing.T) {
 	t.Setenv("MINE", "yes")
-	e := escort(t, "escort", `for f in stat status environ; do cat /proc/$$/$f >$f; done; (pwd; echo "$0 $# $1 $2") >where; exec sleep 1000`)
+	e := escort(t, "escort", `for f in stat environ; do cat /proc/$$/$f >$f; done; (pwd; echo "$0 $# $1 $2") >where; exec sleep 1000`)
 	livetest.Until(t, "all is noted", func() bool { return len(e.lines("where")) == 2 })
 	stat, self := strings.Fields(strings.Join(e.lines("stat"), "")), strconv.Itoa(e.self())
 	if stat[5] != self {
 		t.Errorf("session %s, escort %s", stat[5], self)
-	}
-	status := strings.Join(e.lines("status"), "\n")
-	for _, want := range []string{"SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"} {
-		if !strings.Contains(status, want) {
-			t.Errorf("no %q in\n%s", want, status)
-		}
 	}
 	environ, _ := os.ReadFile(e.path("environ"))
 	if !strings.Contains(string(environ), "MINE=yes\x00") || strings.Contains(string(environ), handed) {
@@ -309,28 +335,24 @@ func TestChildSeesWhatTheCallerHad(t *testing.T) {
 
 // TestChildHasTheCallersDescriptors: and none of the escort's.
 func TestChildHasTheCallersDescriptors(t *testing.T) {
-	dir := t.TempDir()
-	list := func(cmd *exec.Cmd, name string) (lines func() string) {
-		out, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer out.Close()
-		cmd.Stdout, cmd.ExtraFiles = out, []*os.File{out, out}
-		if err := cmd.Run(); err != nil {
-			t.Fatal(err)
-		}
-		return func() string { text, _ := os.ReadFile(filepath.Join(dir, name)); return string(text) }
+	want := says(t, exec.Command("ls", "/proc/self/fd"), "5\n")
+	if got := says(t, helper(t, "", "escort", "socket", tool(t, "ls"), "/proc/self/fd"), "5\n"); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
-	want := list(exec.Command("ls", "/proc/self/fd"), "direct")()
-	ls, err := exec.LookPath("ls")
-	if err != nil {
+}
+
+// TestChildHasNoSignalBlocked: whatever the caller had.
+func TestChildHasNoSignalBlocked(t *testing.T) {
+	runtime.LockOSThread() // and not unlocked: the thread ends with the test
+	blocked := unix.Sigset_t{}
+	blocked.Val[0] = 1<<(unix.SIGUSR1-1) | 1<<(unix.SIGPIPE-1)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, nil); err != nil {
 		t.Fatal(err)
 	}
-	got := list(helper(t, dir, "escort", "socket", ls, "/proc/self/fd"), "escorted")
-	livetest.Until(t, "all is listed", func() bool { return len(got()) >= len(want) })
-	if got() != want || !strings.Contains(want, "\n3\n4\n") {
-		t.Errorf("%q, want %q", got(), want)
+	got := says(t, helper(t, "", "escort", "socket", tool(t, "cat"), "/proc/self/status"), "ctxt_switches:")
+	for _, want := range []string{"SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
-	run(t, dir, "connect", "socket")
 }

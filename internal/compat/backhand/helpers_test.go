@@ -5,10 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"hotsvc/internal/compat"
+	"hotsvc/internal/livetest"
 )
 
 // Called under one of these names, the test binary is that program.
@@ -58,4 +60,39 @@ func holds(t *testing.T, path, want string) {
 	if err != nil || string(got) != want {
 		t.Errorf("%s holds %q, want %q (%v)", filepath.Base(path), got, want, err)
 	}
+}
+
+// says returns what a command, or the child of one that is an escort, writes
+// until there is a last word in it. It has descriptors 3 and 4, too.
+func says(t *testing.T, cmd *exec.Cmd, last string) string {
+	t.Helper()
+	cmd.Dir = t.TempDir()
+	path := filepath.Join(cmd.Dir, "out")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.ExtraFiles = out, []*os.File{out, out}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	var text []byte
+	livetest.Until(t, "it says "+last, func() bool {
+		text, err = os.ReadFile(path)
+		return err != nil || strings.Contains(string(text), last)
+	})
+	if _, err := os.Lstat(filepath.Join(cmd.Dir, "socket")); err == nil {
+		run(t, cmd.Dir, "connect", "socket")
+	}
+	return string(text)
+}
+
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
