@@ -21,6 +21,7 @@ var modes = []struct{ path, mode string }{
 	{`run/(boot|config.txtar|global|lock|marks|output/.*\.to|run/.*|svc/.*)`, "-rw-------"},
 	{`run/(sysmgr|service|service/copy|service/copy/log)`, "drwxr-xr-x"},
 	{`run/service/copy/(log/)?run`, "-rwxr-xr-x"}, // as in the original
+	{`run/service/copy/(log/)?\.copied`, "-rw-------"},
 	{`log`, "drwxr-xr-x"},
 	{`log/[^/]*`, "drwxr-x---"},
 	{`log/[^/]*/lock`, "-rw-------"},

@@ -1,6 +1,10 @@
 package layout
 
-import "os"
+import (
+	"os"
+
+	"hotsvc/internal/trust"
+)
 
 // SystemSocket is where the system's daemon listens, unless it was told otherwise.
 const SystemSocket = "/run/hotsvc/control"
@@ -12,7 +16,8 @@ func Socket() string {
 		return s
 	}
 	own := Default()
-	if _, err := os.Stat(own.SocketPath()); err == nil {
+	// Without $XDG_RUNTIME_DIR it is below /tmp, where anybody may have been first.
+	if _, err := os.Stat(own.SocketPath()); err == nil && trust.New().File(own.RunDir) == nil {
 		return own.SocketPath()
 	}
 	return SystemSocket
