@@ -190,7 +190,27 @@ func (t *table) move(ev *netlink.UEvent, cause string) {
 		t.touch(words.Get("DEVPATH"), cause)
 	}
 	t.refresh(ev, cause)
-	t.again(t.below(ev.KObj), cause)
+	if t.readable(ev) {
+		t.dirents = make([]byte, 8<<10)
+		t.beneath(ev.KObj, cause)
+		t.dirents = nil
+	}
+}
+
+// beneath takes in what /sys has below a device that moved: the messages of what
+// came with it may have the old devpath, where nothing was to be read any more.
+func (t *table) beneath(devpath, cause string) {
+	_, below := t.entries(t.tree.Root + devpath)
+	for _, name := range below {
+		p := devpath + "/" + name
+		if found, err := t.tree.Read(p); err == nil {
+			if found.Words.Get("SUBSYSTEM") == "net" && !t.ours {
+				continue // of another network namespace
+			}
+			t.put(p, found.Inode, found.Words, cause)
+		}
+		t.beneath(p, cause)
+	}
 }
 
 // again re-reads devices that /sys has.
