@@ -26,11 +26,11 @@ const skipStats = 1 << 3
 // what is told are decoded by the same lines.
 func (t *table) List(bool) error {
 	before := t.links
-	links, err := dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, linkRequest)
+	links, err := t.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, linkRequest)
 	if err != nil {
 		return fmt.Errorf("dump links: %w", err)
 	}
-	addrs, err := dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, addressRequest)
+	addrs, err := t.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, addressRequest)
 	if err != nil {
 		return fmt.Errorf("dump addresses: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/object"
@@ -23,6 +24,7 @@ type table struct {
 	wanted  func() (attrs []string, routes bool)
 	refuse  func()
 	relist  func()
+	dump    func(get, reply uint16, ask func(*nl.NetlinkRequest)) ([][]byte, error)
 
 	links   map[int]*link
 	awaited map[int]time.Time // radios that are held back, until then
@@ -49,6 +51,7 @@ func newTable(c Config) *table {
 		wanted:  func() ([]string, bool) { return nil, false },
 		refuse:  func() {},
 		relist:  func() {},
+		dump:    dump,
 		links:   make(map[int]*link),
 		awaited: make(map[int]time.Time),
 		flags:   make(map[uint32][]string),
