@@ -103,6 +103,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	if err != nil {
 		return err
 	}
+	d.keepLogs(conf)
 	for _, f := range kept["output"] { // it is being read again
 		f.Close()
 	}

@@ -64,12 +64,25 @@ func (d *daemon) sysmgrDirs(conf *config.Config) {
 	}
 }
 
+// keepLogs has logs kept as a configuration says.
+func (d *daemon) keepLogs(conf *config.Config) {
+	d.super.KeepLogs(func(name string) (service.LogFile, bool) {
+		template, _ := service.Split(name)
+		def := conf.Services[template]
+		if def == nil {
+			return service.LogFile{}, false
+		}
+		return def.Policy.LogFile, true
+	})
+}
+
 // put puts a configuration in force. The lock is held: what was read last is to
 // be in force last.
 func (d *daemon) put(conf *config.Config) {
 	d.conf = conf
 	d.remember(conf)
 	d.sysmgrDirs(conf)
+	d.keepLogs(conf)
 	if d.trees != nil {
 		d.trees.Follow(layout.Trees(conf.Settings))
 	}

@@ -54,9 +54,7 @@ func TestNumbersSurviveEveryKill(t *testing.T) {
 		kills = 40
 	}
 	live(t, func(m *machine) {
-		self, err := os.Executable()
-		must(m.T, err)
-		m.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\n", self, counterFile, m.path("said")))
+		m.counter("")
 		m.boot()
 		m.do("start", "count")
 		pid := m.pid("count")
@@ -110,6 +108,35 @@ func TestNumbersSurviveEveryKill(t *testing.T) {
 			if line != itoa(i) {
 				m.Fatalf("line %d is %s", i, line)
 			}
+		}
+	})
+}
+
+// counter defines the service that counts.
+func (m *machine) counter(more string) {
+	m.Helper()
+	self, err := os.Executable()
+	must(m.T, err)
+	m.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\n%s", self, counterFile, m.path("said"), more))
+}
+
+// How a log is kept counts at once, and restarts nothing.
+func TestLogIsKeptAnotherWayFromNowOn(t *testing.T) {
+	live(t, func(m *machine) {
+		m.counter("")
+		m.boot()
+		m.do("start", "count")
+		pid := m.pid("count")
+		m.until("it says something", func() bool { return len(m.get("count").LogTail) > 1 })
+		m.counter(`log = { max_size = "4kB", keep = 2, stamp = "tai64n" }`)
+		m.do("reload")
+		m.until("two old files are kept", func() bool {
+			old, _ := filepath.Glob(m.path("log/count/@*.s"))
+			text, _ := os.ReadFile(m.path("log/count/current"))
+			return len(old) == 2 && len(text) > 0 && text[0] == '@'
+		})
+		if now := m.pid("count"); now != pid {
+			m.Errorf("pid %d, before %d", now, pid)
 		}
 	})
 }

@@ -122,7 +122,7 @@ func (c *Core) control(u *Unit, letter string) *service.Spawn {
 		return nil
 	}
 	x := &u.Run.Exec
-	s := &service.Spawn{Service: u.Name, Attempt: u.Machine.Attempt, Command: service.CommandUndo, Argv: []string{script}, Umask: -1, Log: x.Log, Cwd: "/"}
+	s := &service.Spawn{Service: u.Name, Attempt: u.Machine.Attempt, Command: service.CommandUndo, Argv: []string{script}, Umask: -1, Log: x.Log, LogFile: u.eff.Policy.LogFile, Cwd: "/"}
 	s.Env = u.env(&c.opt)
 	if cwd, err := service.ReplaceWords([]string{x.Cwd}, u.word); err == nil && cwd[0] != "" {
 		s.Cwd = cwd[0]

@@ -66,7 +66,7 @@ func (u *Unit) spawn(cmd service.Command, opt *Options) (*service.Spawn, error) 
 	case service.CommandUndo:
 		argv, key = x.Stop, "exec_stop"
 	}
-	s := &service.Spawn{Service: u.Name, Attempt: u.Machine.Attempt, Command: cmd, Umask: -1, Log: x.Log, Cwd: "/", CopyOf: x.CopyOf}
+	s := &service.Spawn{Service: u.Name, Attempt: u.Machine.Attempt, Command: cmd, Umask: -1, Log: x.Log, LogFile: u.eff.Policy.LogFile, Cwd: "/", CopyOf: x.CopyOf}
 	var err error
 	word := u.word
 	if cmd == service.CommandPost {

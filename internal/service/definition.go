@@ -59,7 +59,7 @@ type Exec struct {
 	Cwd          string
 	Capabilities []string // nil: unchanged
 	NoNewPrivs   bool
-	Log          string // "file" (default), "none"; "pipe:NAME": what it says is the input of NAME
+	Log          string // "file" (default), "syslog", "none"; "pipe:NAME": what it says is the input of NAME
 	Input        string // the service whose output is stdin; "": /dev/null
 	CopyOf       string // directory of which Cwd is made a copy before each start
 	InheritEnv   bool   // the daemon's whole environment
@@ -80,6 +80,7 @@ type Policy struct {
 	ShutdownTimeout time.Duration // Never: no KILL
 	KillMode        KillMode
 	ReloadSignal    string // "": none
+	LogFile         LogFile
 	Manner          Manner
 
 	Needs, Wants, After []string // {instance} not yet replaced

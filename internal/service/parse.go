@@ -28,6 +28,7 @@ func New(name string) Definition {
 			StopSignal:      "TERM",
 			ShutdownTimeout: 10 * time.Second,
 			KillMode:        KillAll,
+			LogFile:         UsualLogFile,
 		},
 	}
 }

@@ -51,6 +51,9 @@ func TestRoundTrip(t *testing.T) {
 		everything,
 		`exec_start = ["x"]`,
 		"type = 'oneshot'\nexec_start = ['x']\ncapabilities = []\nready = 'started'",
+		"exec_start = ['x']\nlog = 'syslog'",
+		"exec_start = ['x']\nlog = { max_size = '64kB', keep = 0, max_age = '7d', stamp = 'tai64n' }",
+		"exec_start = ['x']\nlog = { max_size = 0 }",
 	} {
 		d, problems := Parse("all@", "all@.toml", []byte(text), []string{"/home", "/a*{b"})
 		for _, p := range problems {

@@ -22,7 +22,12 @@ func (d *Definition) String() string {
 	}
 	var p printer
 	p.text("description", d.Description, "")
-	p.exec(&d.Exec, &usual.Exec)
+	exec := d.Exec
+	if d.Policy.LogFile != UsualLogFile {
+		exec.Log = usual.Exec.Log
+		p.line("log", d.Policy.LogFile.table(d.Exec.Log))
+	}
+	p.exec(&exec, &usual.Exec)
 	p.policy(&d.Policy, &usual.Policy)
 	return p.String()
 }

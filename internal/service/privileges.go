@@ -51,7 +51,7 @@ func (d *decoder) privileges() {
 	d.cwd()
 	d.capabilities()
 	d.Bool("no_new_privileges", &e.NoNewPrivs)
-	d.OneOf("log", &e.Log, "file", "syslog", "none")
+	d.log()
 }
 
 // cwd may begin with a word: {target} of a mount is a directory.

@@ -20,6 +20,7 @@ type Spawn struct {
 	Caps       []string `json:"capabilities,omitempty"`
 	NoNewPrivs bool     `json:"no_new_privileges,omitempty"`
 	Log        string   `json:"log,omitempty"`
+	LogFile    LogFile  `json:"log_file,omitzero"`
 	Input      string   `json:"input,omitempty"`
 	CopyOf     string   `json:"copy_of,omitempty"`
 

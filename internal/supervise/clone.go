@@ -159,7 +159,7 @@ func (k *linux) output(p Program) *os.File {
 	if p.Log == "none" || p.Quiet {
 		return k.null
 	}
-	f, err := k.outputs.writer(p.Service, p.Log)
+	f, err := k.outputs.writer(p.Service, destinationOf(p.Log, p.LogFile))
 	if err != nil {
 		k.outputs.LostOutput(p.Service, err)
 		return k.null

@@ -1,8 +1,8 @@
 package supervise
 
 import (
+	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,16 +37,10 @@ type outputs struct {
 
 // output is one FIFO, from the first start of a service until nobody has it open.
 type output struct {
-	to   string      // as in service.Exec.Log, but "none"
+	destination
 	pump *svlog.Pump // reads it; nil: another service does
 	keep *os.File    // then: keeps it open
 }
-
-const (
-	toFile   = "file"
-	toSyslog = "syslog"
-	toPipe   = "pipe:" // and the name of the service that reads
-)
 
 // roomy is how many bytes a FIFO is to hold while no daemon is there.
 const roomy = 256 << 10
@@ -70,9 +64,12 @@ func (o *outputs) resume(runDir string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, name := range names {
-		e := &output{to: toFile}
+		e := &output{destination: usual}
 		if text, err := os.ReadFile(o.path(name, "to")); err == nil {
-			e.to = string(text)
+			if err := json.Unmarshal(text, &e.destination); err != nil {
+				o.log.Error("where output goes cannot be read: it goes to a file", "service", name, "err", err)
+				e.destination = usual
+			}
 		}
 		o.all[name] = e
 		if err := o.serve(name, e, o.pumps.Resume); err != nil {
@@ -84,13 +81,13 @@ func (o *outputs) resume(runDir string) error {
 }
 
 // path is a file of a service: its fifo; to, which says where that goes unless
-// it is to a file.
+// that is usual.
 func (o *outputs) path(name, what string) string {
 	return filepath.Join(o.dir, service.FileName(name)+"."+what)
 }
 
 // writer opens a service's end of its FIFO, and sees to it that somebody reads.
-func (o *outputs) writer(name, to string) (*os.File, error) {
+func (o *outputs) writer(name string, to destination) (*os.File, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	e, err := o.output(name, to)
@@ -113,7 +110,7 @@ func (o *outputs) writer(name, to string) (*os.File, error) {
 func (o *outputs) reader(name, by string) (*os.File, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	e, err := o.output(name, toPipe+by)
+	e, err := o.output(name, destinationOf(toPipe+by, service.LogFile{}))
 	if err == nil {
 		err = o.serve(name, e, o.pumps.Pump)
 	}
@@ -134,29 +131,17 @@ func (o *outputs) open(name string, mode int) (*os.File, error) {
 }
 
 // output finds or makes what is to go there. The lock is held.
-func (o *outputs) output(name, to string) (*output, error) {
-	if to == "" {
-		to = toFile
-	}
+func (o *outputs) output(name string, to destination) (*output, error) {
 	e := o.all[name]
 	switch {
 	case o.closed:
 		return nil, errors.New("the daemon ends")
-	case e != nil && e.to == to:
-		return e, nil
-	case to != toFile:
-		if err := replace(o.path(name, "to"), []byte(to)); err != nil {
+	case e != nil:
+		return e, o.direct(name, e, to)
+	case to != usual:
+		if err := o.note(name, to); err != nil {
 			return nil, err
 		}
-	case e != nil:
-		os.Remove(o.path(name, "to"))
-	}
-	if e != nil {
-		e.to = to
-		if e.pump != nil {
-			e.pump.Renew()
-		}
-		return e, nil
 	}
 	path := o.path(name, "fifo")
 	err := unix.Mkfifo(path, 0o600)
@@ -168,7 +153,7 @@ func (o *outputs) output(name, to string) (*output, error) {
 		return nil, &os.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
 	os.Chmod(path, 0o622) // a service with a user of its own opens /dev/stdout again
-	e = &output{to: to}
+	e = &output{destination: to}
 	o.all[name] = e
 	return e, nil
 }
@@ -176,7 +161,7 @@ func (o *outputs) output(name, to string) (*output, error) {
 // serve sees to it that the right one reads. Whoever writes is to have the FIFO
 // open, so that a pump does not find it at its end. The lock is held.
 func (o *outputs) serve(name string, e *output, pump func(service, fifo string) (*svlog.Pump, error)) (err error) {
-	if !strings.HasPrefix(e.to, toPipe) {
+	if !strings.HasPrefix(e.To, toPipe) {
 		if e.pump == nil {
 			e.pump, err = pump(name, o.path(name, "fifo"))
 		}
@@ -199,21 +184,6 @@ func (o *outputs) serve(name string, e *output, pump func(service, fifo string) 
 	return err
 }
 
-// OpenSink opens where a pump is to write.
-func (o *outputs) OpenSink(name string) (svlog.Sink, error) {
-	o.mu.Lock()
-	e := o.all[name]
-	toSystem := e != nil && e.to == toSyslog
-	o.mu.Unlock()
-	if toSystem {
-		return svlog.NewSyslog(o.syslog, name), nil
-	}
-	return svlog.Open(filepath.Join(o.logDir, service.FileName(name)), svlog.Options{
-		MaxSize: 1_000_000, Keep: 10, Patience: 2 * time.Second, Make: true, Resume: true,
-		Warn: func(err error) { o.LostOutput(name, err) },
-	})
-}
-
 // OutputEnds forgets a FIFO that nobody has open any more, unless somebody just
 // began to.
 func (o *outputs) OutputEnds(p *svlog.Pump, still func() bool) bool {
@@ -231,7 +201,7 @@ func (o *outputs) OutputEnds(p *svlog.Pump, still func() bool) bool {
 
 // forget removes what there is of a FIFO. The lock is held.
 func (o *outputs) forget(name string) {
-	if e := o.all[name]; e.to != toFile {
+	if o.all[name].destination != usual {
 		os.Remove(o.path(name, "to"))
 	}
 	os.Remove(o.path(name, "fifo"))
@@ -245,7 +215,7 @@ func (o *outputs) rested(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for writer, e := range o.all {
-		by, piped := strings.CutPrefix(e.to, toPipe)
+		by, piped := strings.CutPrefix(e.To, toPipe)
 		if !piped || name != "" && writer != name && by != name || o.hasAttempts(writer) || o.hasAttempts(by) {
 			continue
 		}
@@ -270,38 +240,13 @@ func (o *outputs) end(by string) (any bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, e := range o.all {
-		if e.to == toPipe+by && e.keep != nil {
+		if e.To == toPipe+by && e.keep != nil {
 			e.keep.Close()
 			e.keep = nil
 			any = true
 		}
 	}
 	return any
-}
-
-// LostOutput counts what went nowhere; a log that cannot be written must not keep a
-// service down.
-func (o *outputs) LostOutput(name string, err error) {
-	o.mu.Lock()
-	o.lost++
-	o.why = err
-	first := o.lost == 1
-	o.mu.Unlock()
-	if first {
-		o.log.Error("output is lost", "service", name, "err", err)
-	}
-}
-
-func (o *outputs) degraded() (lines []string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.lost > 0 {
-		lines = append(lines, fmt.Sprintf("output of services was lost %d times, last: %v", o.lost, o.why))
-	}
-	if o.noMarks != nil {
-		lines = append(lines, o.noMarks.Error())
-	}
-	return lines
 }
 
 // opened opens each FIFO once more, so that what is in it outlives its service

@@ -230,3 +230,35 @@ func TestFullPipeWaitsForTheNextDaemon(t *testing.T) {
 	w.says("a", 99999)
 	eventually(t, "it went on", func() bool { _, err := os.Stat(w.run + "/done"); return err == nil })
 }
+
+// How a log is kept changes while the service runs, and is known to the next
+// daemon.
+func TestLogIsKeptAsTold(t *testing.T) {
+	w := newWorld(t, "none", t.TempDir())
+	pid := w.up("a", 1, "sh", "-c", counting)
+	w.says("a", 20)
+	small := service.LogFile{MaxSize: 4000, Keep: 3, Stamp: "tai64n"}
+	w.KeepLogs(func(name string) (service.LogFile, bool) { return small, name == "a" })
+	files := func(w *world) (rotated []string) {
+		rotated, _ = filepath.Glob(filepath.Join(w.run, "log/a/@*"))
+		return rotated
+	}
+	eventually(t, "there are three old files, and a newer one", func() bool {
+		return len(files(w)) == 3 && filepath.Base(files(w)[0]) > "@4000000000000000"
+	})
+	w.Close(true)
+	w = newWorld(t, "none", w.run)
+	last := files(w)[2]
+	eventually(t, "it goes on like that", func() bool { return len(files(w)) == 3 && files(w)[0] > last })
+	text, err := os.ReadFile(files(w)[1])
+	if err != nil || len(text) > 4000 || text[0] != '@' {
+		t.Errorf("%d bytes, %.50q, %v", len(text), text, err)
+	}
+	if !alive(pid) {
+		t.Error("it was restarted")
+	}
+	w.Load()
+	w.Adopt(Live{Tree: Tree{"a", 1}, Pid: 0}, nil)
+	w.kill("a", 1)
+	w.event("a", 1, service.Empty)
+}

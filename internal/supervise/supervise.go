@@ -194,6 +194,14 @@ func (s *Supervisor) ServiceOf(pid int) (name string, attempt int64, ok bool) {
 	return t.Service, t.Attempt, ok
 }
 
+// KeepLogs has the logs that go to files kept as of says from now on, which does
+// not know all services.
+func (s *Supervisor) KeepLogs(of func(name string) (service.LogFile, bool)) {
+	if s.host != nil {
+		s.host.outputs.keep(of)
+	}
+}
+
 // post tells the engine. Nobody listens after Close.
 func (s *Supervisor) post(in engine.Input) {
 	select {
