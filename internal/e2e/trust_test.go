@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"hotsvc/internal/livetest"
 )
 
 func (m *machine) mode(name string, mode fs.FileMode) {
@@ -119,6 +121,47 @@ func TestTreeEntriesThatOthersMayWriteAreRefused(t *testing.T) {
 			}
 		}
 		m.do("start", "b", "hh")
+
+		m.mode("sv/r-run/run", 0o777) // what runs must not run once more
+		m.do("reload")
+		m.is("r-run", "down")
+		if out := m.fails(1, "why", "r-run"); !strings.Contains(out, "others may write to ") {
+			m.Errorf("why: %s", out)
+		}
+		m.is("r-dir", "up")
+	})
+}
+
+// What belongs to an ordinary user is not run as root, whatever its mode.
+func TestFilesOfAnotherUserAreRefused(t *testing.T) {
+	t.Parallel()
+	livetest.Root(t, func(t *testing.T) {
+		mountCgroups(t)
+		m := newMachine(t)
+		m.services("services")
+		m.services("sv")
+		m.script("sv/theirs/run", sleeps)
+		m.service("native", `exec_start = ["sleep", "1000"]`)
+		m.script("home/run", sleeps)
+		must(t, os.Symlink(m.path("home"), m.path("sv/linked")))
+		for _, name := range []string{"sv/theirs/run", "services/native.toml", "home"} {
+			must(t, os.Chown(m.path(name), 12345, 12345))
+		}
+		m.boot()
+		for name, file := range map[string]string{"theirs": "sv/theirs/run", "native": "services/native.toml", "linked": "home"} {
+			why := m.path(file) + " belongs to uid 12345, not to root: chown root " + m.path(file)
+			if out, _ := m.try("why", name); name != "native" && !strings.Contains(out, why) || name == "native" && !strings.Contains(m.words(), why) {
+				m.Errorf("%s: %s", name, out)
+			}
+			if s := m.get(name); s.State == "up" {
+				m.Errorf("%s runs", name)
+			}
+		}
+		must(t, os.Mkdir(m.path("stolen"), 0o755))
+		must(t, os.Chown(m.path("stolen"), 12345, 12345))
+		if said := m.refused("--run-dir", m.path("stolen")); !strings.Contains(said, "stolen belongs to uid 12345, not to root: chown root ") {
+			m.Error(said)
+		}
 	})
 }
 
