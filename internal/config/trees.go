@@ -196,7 +196,7 @@ func (b *builder) claim() {
 	}
 	for _, name := range sortedNames(b.services) {
 		def := b.services[name]
-		if def.Dialect != service.Runit || def.Masked || def.Exec.CopyOf != "" { // nobody else knows of a copy
+		if def.Dialect != service.Runit || def.Masked {
 			continue
 		}
 		if err := b.in.Claim(def.Dir); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,9 @@ const superviseName = "supervise"
 // files are the open ends of one supervise/: they are what tells others that
 // somebody supervises.
 type files struct {
-	service string
+	service string // "": claimed, and not known yet whose it is
 	dir     string // the service's
+	lock    int
 	ok      int
 	watch   int // of inotify; -1: none
 
@@ -108,19 +110,36 @@ func holder(fd int) int {
 	return 0
 }
 
-// open makes the FIFOs and opens our ends of them.
-func open(service, dir string) (*files, error) {
-	d := &files{service: service, dir: dir, watch: -1, control: -1, fresh: true}
-	var err error
-	if d.ok, err = openFIFO(d.path("ok"), unix.O_RDONLY); err != nil {
+// open makes a directory ours, with all that says so. The error is an *errBusy
+// when it is another's.
+func open(dir string) (*files, error) {
+	fd, err := lock(dir)
+	if err != nil {
 		return nil, err
 	}
-	// Open for writing too, so that it has no end between one writer and the next.
-	if d.control, err = openFIFO(d.path("control"), unix.O_RDWR); err != nil {
-		unix.Close(d.ok)
+	d := &files{dir: dir, watch: -1, lock: fd, ok: -1, control: -1, fresh: true}
+	if d.ok, err = openFIFO(d.path("ok"), unix.O_RDONLY); err == nil {
+		// Open for writing too, so that it has no end between one writer and the next.
+		d.control, err = openFIFO(d.path("control"), unix.O_RDWR)
+	}
+	if err == nil {
+		err = d.begin()
+	}
+	if err != nil {
+		d.close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// begin writes that the service is down, unless an earlier supervisor has left
+// how it is: it may be running. The first line of a service's run may be to look.
+func (d *files) begin() error {
+	if _, err := os.Lstat(d.path("status")); err == nil {
+		return nil
+	}
+	defer func() { d.fresh = true }() // what it really is has yet to be told
+	return d.write(Status{Since: time.Now(), WantUp: true})
 }
 
 // openFIFO opens a FIFO, made where it is missing. One that is there keeps its
@@ -153,9 +172,12 @@ func openFIFO(path string, how int) (int, error) {
 func (d *files) close() {
 	d.reading.Lock()
 	defer d.reading.Unlock()
-	unix.Close(d.ok)
-	unix.Close(d.control)
-	d.control = -1
+	for _, fd := range []int{d.control, d.ok, d.lock} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	d.control, d.ok, d.lock = -1, -1, -1
 }
 
 // gone names what is missing of what we have open.
@@ -163,10 +185,10 @@ func (d *files) gone() (missing []string) {
 	for _, f := range []struct {
 		name string
 		fd   int
-	}{{"ok", d.ok}, {"control", d.control}} {
+	}{{"ok", d.ok}, {"control", d.control}, {"lock", d.lock}} {
 		var ours, there unix.Stat_t
 		if unix.Fstat(f.fd, &ours) != nil || unix.Lstat(d.path(f.name), &there) != nil || ours.Ino != there.Ino || ours.Dev != there.Dev {
-			missing = append(missing, f.name)
+			missing = append(missing, d.path(f.name))
 		}
 	}
 	return missing

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/service"
@@ -24,7 +21,9 @@ import (
 // about to start.
 const patience = 500 * time.Millisecond
 
-var past = time.Unix(1, 0)
+// calm is how long after something was removed it is made again: it is perhaps
+// the whole directory that goes, and whoever removes it is not to be disturbed.
+const calm = 200 * time.Millisecond
 
 // Config is what a Face needs of the daemon.
 type Config struct {
@@ -42,12 +41,14 @@ type Face struct {
 
 	news    sync.Mutex
 	changed map[string]bool // by service; false: it is gone
+	robbed  []*files        // something of them was removed
 	all     bool
 	anew    bool
+	busy    bool // with news of all
 	settled []chan<- struct{}
 
 	mu       sync.Mutex        // never held while anything waits
-	locks    map[string]int    // directories that are ours, by path
+	claimed  map[string]*files // by directory
 	services map[string]*files // nil: has none, or cannot have one
 }
 
@@ -58,15 +59,16 @@ func New(c Config) (*Face, error) {
 		return nil, fmt.Errorf("supervise/: %w", err)
 	}
 	return &Face{Config: c, watch: w, born: time.Now(), answers: make(chan engine.Reply, 1), changed: map[string]bool{}, all: true,
-		locks: map[string]int{}, services: map[string]*files{}}, nil
+		claimed: map[string]*files{}, services: map[string]*files{}}, nil
 }
 
 // Claim makes a service directory ours, before anything in it is started. The
 // error says who supervises it already, in one line. A directory that cannot be
 // written to is nobody's: that is no error.
 func (f *Face) Claim(dir string) error {
+	os.MkdirAll(dir, 0o755) // it may be a copy that is yet to be made
 	for {
-		err := f.claim(dir)
+		_, err := f.claim(dir)
 		var busy *errBusy
 		if !errors.As(err, &busy) {
 			return nil
@@ -78,88 +80,46 @@ func (f *Face) Claim(dir string) error {
 	}
 }
 
-func (f *Face) claim(dir string) error {
+func (f *Face) claim(dir string) (*files, error) {
 	f.mu.Lock()
-	_, ours := f.locks[dir]
+	d := f.claimed[dir]
 	f.mu.Unlock()
-	if ours {
-		return nil
+	if d != nil {
+		return d, nil
 	}
-	fd, err := lock(dir)
+	d, err := open(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.locks[dir] = fd
-	return nil
-}
-
-func (f *Face) disclaim(dir string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if fd, ok := f.locks[dir]; ok {
-		unix.Close(fd)
-		delete(f.locks, dir)
+	if first := f.claimed[dir]; first != nil {
+		d.close()
+		return first, nil
 	}
-}
-
-// Changed says that there may be news of a service. It never blocks.
-func (f *Face) Changed(service string) { f.tell(func() { f.changed[service] = true }) }
-
-// Gone says that a service is not known any more. It never blocks.
-func (f *Face) Gone(service string) { f.tell(func() { f.changed[service] = false }) }
-
-// All says that there may be news of any service.
-func (f *Face) All() { f.tell(func() { f.all = true }) }
-
-// Anew says that services are defined anew: what could not be kept before is
-// tried again.
-func (f *Face) Anew() { f.tell(func() { f.all, f.anew = true, true }) }
-
-func (f *Face) tell(what func()) {
-	f.news.Lock()
-	what()
-	f.news.Unlock()
-	f.watch.knock()
-}
-
-// Settle returns when all that was told is written, or after a second.
-func (f *Face) Settle() {
-	done := make(chan struct{})
-	f.tell(func() { f.settled = append(f.settled, done) })
-	select {
-	case <-done:
-	case <-time.After(time.Second):
-	}
-}
-
-// Deliver takes the answer to the Face's own call.
-func (f *Face) Deliver(r engine.Reply) {
-	select {
-	case f.answers <- r:
-	default: // nobody asks any more
-	}
+	f.claimed[dir] = d
+	return d, nil
 }
 
 // Run keeps the files until ctx ends. They stay then, for those who look what
 // was; `ok` says that nobody supervises.
 func (f *Face) Run(ctx context.Context) {
-	stop := f.watch.until(ctx)
-	defer stop()
 	defer f.close()
+	stop := context.AfterFunc(ctx, f.watch.knock)
+	defer stop()
 	f.watch.knock() // to begin with, all is news
 	for {
 		ready, left, err := f.watch.wait()
 		if err != nil {
-			if ctx.Err() == nil {
-				f.Warn("supervise/ is not kept any more: " + err.Error())
-			}
+			f.Warn("supervise/ is not kept any more: " + err.Error())
+			return
+		}
+		if ctx.Err() != nil {
 			return
 		}
 		for _, d := range f.open() {
 			if left[d.watch] || left[-1] { // -1: more was taken than the kernel could tell
-				f.repair(d)
+				time.AfterFunc(calm, func() { f.tell(func() { f.robbed = append(f.robbed, d) }) })
 			}
 			if slices.Contains(ready, d.control) {
 				f.obey(d, turn)
@@ -188,14 +148,20 @@ func (f *Face) open() []*files {
 // means that the daemon ends.
 func (f *Face) catchUp(ctx context.Context) bool {
 	f.news.Lock()
-	changed, all, anew, settled := f.changed, f.all, f.anew, f.settled
-	f.changed, f.all, f.anew, f.settled = map[string]bool{}, false, false, nil
+	changed, robbed, all, anew, settled := f.changed, f.robbed, f.all, f.anew, f.settled
+	f.changed, f.robbed, f.all, f.anew, f.busy, f.settled = map[string]bool{}, nil, false, false, all, nil
 	f.news.Unlock()
 	defer func() {
+		f.news.Lock()
+		f.busy = false
+		f.news.Unlock()
 		for _, s := range settled {
 			close(s)
 		}
 	}()
+	for _, d := range robbed {
+		f.repair(d)
+	}
 	var ask []string
 	for name, known := range changed {
 		if !known {
@@ -243,18 +209,14 @@ func (f *Face) names() []string {
 
 // mayHaveFiles is false of those that are known to have none.
 func (f *Face) mayHaveFiles(name string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	d, known := f.services[name]
+	d, known := f.find(name)
 	return d != nil || !known
 }
 
 // show writes how a service is. What could not be done before is tried again
 // where that is asked for.
 func (f *Face) show(s *hotsvc.Service, again bool) {
-	f.mu.Lock()
-	d, known := f.services[s.Name]
-	f.mu.Unlock()
+	d, known := f.find(s.Name)
 	dir := ""
 	if def := s.Definition; def != nil && def.Dialect == string(service.Runit) && def.Dir != nil && !def.Masked {
 		dir = *def.Dir
@@ -285,22 +247,16 @@ func (f *Face) show(s *hotsvc.Service, again bool) {
 // take begins to keep the files of a service, or notes why not.
 func (f *Face) take(name, dir string) *files {
 	var d *files
-	err := errors.New("")
 	if dir != "" {
-		if err = f.claim(dir); err == nil {
-			d, err = open(name, dir)
-		}
-		if err == nil {
+		var err error
+		if d, err = f.claim(dir); err == nil {
+			d.service = name
 			err = f.attend(d)
 		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // the directory went, and its service will
-		case err != nil:
+		if err != nil {
 			f.Warn(fmt.Sprintf("%s: its supervise/ is not kept, other tools do not see it: %v", name, err))
+			d = nil
 		}
-	}
-	if err != nil {
-		d = nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -315,9 +271,20 @@ func (f *Face) attend(d *files) error {
 		d.watch, err = f.watch.look(filepath.Join(d.dir, superviseName))
 	}
 	if err != nil {
-		d.close()
+		f.release(d)
 	}
 	return err
+}
+
+// release ends our claim on a directory. What is in it stays.
+func (f *Face) release(d *files) {
+	f.mu.Lock()
+	delete(f.claimed, d.dir)
+	f.mu.Unlock()
+	if d.watch >= 0 {
+		f.watch.forget(d.watch)
+	}
+	d.close()
 }
 
 // drop ends the supervision of a service.
@@ -326,118 +293,59 @@ func (f *Face) drop(name string) {
 	d := f.services[name]
 	delete(f.services, name)
 	f.mu.Unlock()
-	if d == nil {
-		return
+	if d != nil {
+		f.release(d)
 	}
-	f.watch.forget(d.watch)
-	d.close()
-	f.disclaim(d.dir)
 }
 
-// lost begins anew with files that somebody took away.
+// lost begins anew with files that somebody took away, once: what cannot be
+// mended waits until services are defined anew.
 func (f *Face) lost(d *files, err error) {
-	status := d.next
-	f.drop(d.service)
-	if !errors.Is(err, fs.ErrNotExist) {
-		f.Warn(fmt.Sprintf("%s: %v", d.service, err))
-	}
-	if d = f.take(d.service, d.dir); d == nil || d.write(status) == nil {
+	name, dir, status := d.service, d.dir, d.next
+	f.drop(name)
+	if _, gone := os.Stat(filepath.Join(dir, "run")); gone != nil { // its service will go, too
+		f.refuse(name)
 		return
 	}
-	f.drop(d.service)
+	if err != nil {
+		f.Warn(fmt.Sprintf("%s: %v", name, err))
+	}
+	if d = f.take(name, dir); d == nil {
+		return
+	}
+	if err := d.write(status); err != nil {
+		f.Warn(fmt.Sprintf("%s: its supervise/ is not kept, other tools do not see it: %v", name, err))
+		f.drop(name)
+		f.refuse(name)
+	}
+}
+
+// refuse notes that a service has no files, until services are defined anew.
+func (f *Face) refuse(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.services[d.service] = nil // not until somebody changes something
+	f.services[name] = nil
 }
 
 // repair looks whether something of ours was taken away.
 func (f *Face) repair(d *files) {
-	missing := d.gone()
-	if len(missing) == 0 {
-		return
+	if now, _ := f.find(d.service); now != d {
+		return // let go of, meanwhile
 	}
-	if _, err := os.Stat(d.dir); err == nil {
-		for _, file := range missing {
-			f.Warn(fmt.Sprintf("%s: somebody removed %s: made again", d.service, d.path(file)))
-		}
+	if missing := d.gone(); len(missing) > 0 {
+		f.lost(d, fmt.Errorf("somebody removed %s: made again", strings.Join(missing, ", ")))
 	}
-	f.lost(d, fs.ErrNotExist)
 }
 
 func (f *Face) close() {
+	defer f.watch.close()
 	for _, name := range f.names() {
 		f.drop(name)
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, fd := range f.locks { // of what never became a service
-		unix.Close(fd)
-	}
-	f.watch.close()
-}
-
-const (
-	turn = 1 << 8  // bytes of one control FIFO before the next one is served
-	full = 1 << 16 // all that a FIFO can hold
-)
-
-// Heed does what was written to a service's control FIFO until now. Whoever
-// tells of a service's end calls it first: a one-shot that says `sv once .` and
-// ends is not to be started again because its end was heard before its word.
-func (f *Face) Heed(service string) {
-	f.mu.Lock()
-	d := f.services[service]
+	rest := slices.Collect(maps.Values(f.claimed)) // of what never became a service
 	f.mu.Unlock()
-	if d != nil {
-		f.obey(d, full)
+	for _, d := range rest {
+		f.release(d)
 	}
 }
-
-// obey turns bytes into calls, in order. It holds the others off meanwhile, so
-// that none overtakes.
-func (f *Face) obey(d *files, limit int) {
-	d.reading.Lock()
-	defer d.reading.Unlock()
-	buf := make([]byte, turn)
-	for read := 0; read < limit && d.control >= 0; {
-		n, err := unix.Read(d.control, buf)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n <= 0 {
-			return
-		}
-		read += n
-		for _, letter := range buf[:n] {
-			call, known := Command(d.service, letter)
-			if !known {
-				continue
-			}
-			call.Peer, call.NoWait = self(), true
-			f.Post(engine.Input{Call: &call})
-		}
-	}
-}
-
-// Command is what a byte in supervise/control asks of a service (runsv(8)).
-// A logger is not told to exit: it ends when its input does.
-func Command(name string, letter byte) (call engine.Call, known bool) {
-	call.Services = []string{name}
-	switch letter {
-	case 'u':
-		call.Verb = engine.VerbStart
-	case 'd':
-		call.Verb = engine.VerbStop
-	case 'o':
-		call.Verb = engine.VerbOnce
-	case 'x':
-		call.Verb = engine.VerbExit
-		return call, !strings.HasSuffix(name, service.LoggerOf(""))
-	default:
-		call.Verb, call.Signal = engine.VerbSignal, signals[letter]
-		return call, call.Signal != ""
-	}
-	return call, true
-}
-
-var signals = map[byte]string{'t': "TERM", 'k': "KILL", 'p': "STOP", 'c': "CONT", 'h': "HUP", 'a': "ALRM", 'i': "INT", 'q': "QUIT", '1': "USR1", '2': "USR2"}

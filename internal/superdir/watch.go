@@ -1,11 +1,11 @@
 package superdir
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +15,9 @@ import (
 type watch struct {
 	poll    *os.File // epoll(7)
 	inotify int      // -1: the system has no more of them
-	knocks  int      // eventfd(2)
+
+	mu     sync.Mutex
+	knocks int // eventfd(2); -1: closed
 }
 
 func newWatch(warn func(string)) (*watch, error) {
@@ -40,9 +42,12 @@ func newWatch(warn func(string)) (*watch, error) {
 }
 
 func (w *watch) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.poll.Close()
 	unix.Close(w.inotify)
 	unix.Close(w.knocks)
+	w.knocks = -1
 }
 
 // add has wait tell when there is something to read. A descriptor that is
@@ -65,6 +70,8 @@ func (w *watch) withEpoll(do func(epoll int) error) error {
 
 // knock wakes wait. It never blocks.
 func (w *watch) knock() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	unix.Write(w.knocks, binary.NativeEndian.AppendUint64(nil, 1)) // full: it is awake anyway
 }
 
@@ -97,12 +104,12 @@ func (w *watch) wait() (ready []int, left map[int]bool, err error) {
 	return ready, left, nil
 }
 
-// look watches a directory for what is taken from it.
+// look watches a directory for what is taken from it or replaced in it.
 func (w *watch) look(dir string) (int, error) {
 	if w.inotify < 0 {
 		return -1, nil
 	}
-	return unix.InotifyAddWatch(w.inotify, dir, unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+	return unix.InotifyAddWatch(w.inotify, dir, unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
 }
 
 // forget ends that.
@@ -123,7 +130,7 @@ func (w *watch) left() map[int]bool {
 		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
 			length := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:]))
 			file := string(trimNUL(b[unix.SizeofInotifyEvent:length]))
-			if file == "" || file == "ok" || file == "control" {
+			if file == "" || file == "ok" || file == "control" || file == "lock" {
 				watches[int(int32(binary.NativeEndian.Uint32(b)))] = true
 			}
 			b = b[length:]
@@ -138,9 +145,4 @@ func trimNUL(b []byte) []byte {
 		}
 	}
 	return b
-}
-
-// until has wait fail when ctx ends.
-func (w *watch) until(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { w.poll.SetReadDeadline(past) })
 }
