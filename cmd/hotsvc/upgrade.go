@@ -22,6 +22,7 @@ import (
 	"hotsvc/internal/engine"
 	"hotsvc/internal/layout"
 	"hotsvc/internal/supervise"
+	"hotsvc/internal/trust"
 )
 
 // An upgrade is a crash with some descriptors kept. The new program is asked
@@ -141,20 +142,17 @@ func examine(ctx context.Context, path string) (*successor, error) {
 	return &successor{f, path}, nil
 }
 
-// trusted refuses a program that others could have written.
+// trusted refuses what is no program, and one that others could have written.
 func trusted(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
-	owner := int(info.Sys().(*syscall.Stat_t).Uid)
-	switch {
-	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return fmt.Errorf("upgrade refused: %s is no program: name an executable file", f.Name())
-	case owner != 0 && owner != os.Geteuid():
-		return fmt.Errorf("upgrade refused: %s belongs to uid %d: it has to be root's", f.Name(), owner)
-	case info.Mode()&0o022 != 0:
-		return fmt.Errorf("upgrade refused: others may write to %s: chmod go-w", f.Name())
+	}
+	if err := trust.New().File(f.Name()); err != nil {
+		return fmt.Errorf("upgrade refused: %w", err)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestFirstProcessOfAContainer(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { cmd.Wait(); close(ended) }()
 		m.daemon, m.ended = cmd, ended
-		m.until("the services run", func() bool { return len(m.lines("begun")) > 0 })
+		m.until("the services run", func() bool { return m.lines("begun")[0] == "begun" })
 		children := descendants(cmd.Process.Pid)
 		if len(children) == 0 {
 			t.Fatal("unshare has no child")

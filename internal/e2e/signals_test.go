@@ -75,7 +75,7 @@ func TestServicesBeginClean(t *testing.T) {
 		for _, fd := range fds {
 			to, _ := os.Readlink("/proc/" + itoa(pid) + "/fd/" + fd.Name())
 			switch {
-			case fd.Name() == "0" && to == "/dev/null", (fd.Name() == "1" || fd.Name() == "2") && strings.HasPrefix(to, m.path("log")):
+			case fd.Name() == "0" && to == "/dev/null", (fd.Name() == "1" || fd.Name() == "2") && to == m.path("run/output/a.fifo"):
 			case strings.HasPrefix(to, m.path("run/run")): // the mark, where there are no cgroups
 			default:
 				m.Errorf("descriptor %s is %s", fd.Name(), to)

@@ -166,7 +166,7 @@ func TestUpgradeThatCannotGoOnIsRefused(t *testing.T) {
 			}
 		}
 		refuse(0o755, "upgrade refused: "+other+" says: it knows nothing of this")
-		refuse(0o777, "others may write to "+other+": chmod go-w")
+		refuse(0o777, "upgrade refused: others may write to "+other+" (mode 0777): chmod go-w")
 		refuse(0o644, "is no program")
 		if out := m.fails(1, "upgrade", m.path("none")); !strings.Contains(out, "no such file") {
 			m.Error(out)
