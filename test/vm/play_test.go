@@ -47,7 +47,7 @@ func (s scenario) play(dir string) error {
 	}
 	// What a person would ask next.
 	for _, ask := range []string{"hsctl status", "for s in $(hsctl status | sed -n 's/^\\([a-z]*@[^ ]*\\).*/\\1/p'); do hsctl why $s; hsctl status $s; done", "hsctl rules", "ip addr", "ps -o pid,args | grep -v '\\[' | tail -n 30", "tail -n 40 /run/hotsvc.log", "tail -n 20 /run/monitor.log",
-		"for f in /var/log/hotsvc/*; do echo \"== $f\"; tail -n 5 \"$f\"; done", "for f in /run/dhcpd*.log /run/hostapd.log; do echo \"== $f\"; tail -n 5 \"$f\"; done", "dmesg | tail -n 15"} {
+		"for f in /var/log/hotsvc/*/current; do echo \"== $f\"; tail -n 5 \"$f\"; done", "for f in /run/dhcpd*.log /run/hostapd.log; do echo \"== $f\"; tail -n 5 \"$f\"; done", "dmesg | tail -n 15"} {
 		out, _ := m.shell(ask, 20*time.Second)
 		fmt.Printf("  --- %s\n    %s\n", ask, strings.ReplaceAll(strings.TrimSpace(out), "\n", "\n    "))
 	}
@@ -205,7 +205,8 @@ func (p *player) run(script string, limit time.Duration) error {
 // daemon starts hotsvc and what records its transitions, and waits until it
 // knows the hardware.
 func (p *player) daemon() error {
-	if err := p.run("setsid hotsvc >>/run/hotsvc.log 2>&1 </dev/null &\nwithin 10 answers\n"+
+	// The monitor of the daemon before may still look for the next one.
+	if err := p.run("! runs hsctl --json monitor || kill $(pidof hsctl)\nsetsid hotsvc >>/run/hotsvc.log 2>&1 </dev/null &\necho $! >/run/hotsvc.pid\nwithin 10 answers\n"+
 		"setsid hsctl --json monitor >>/run/monitor.log 2>/dev/null </dev/null &", 30*time.Second); err != nil {
 		return err
 	}
