@@ -88,10 +88,7 @@ func (r *reader) runitDir(name string) (dir, copyOf string) {
 	if err != nil || path.Base(to) == name {
 		return r.path(name), ""
 	}
-	if !path.IsAbs(to) {
-		to = r.path(to)
-	}
-	return path.Join(r.Copies, name), to
+	return path.Join(r.Copies, name), r.path(name)
 }
 
 // controls are the commands before which a script of control/ is run.

@@ -30,6 +30,13 @@ const (
 // service's scripts made or changed there is theirs, and stays. There is no copy
 // of supervise/, of log/, which its own service has, nor of special files.
 func copyDir(from, to string) error {
+	if err := neighbours(from, to); err != nil {
+		return err
+	}
+	from, err := filepath.EvalSymlinks(from)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
@@ -51,6 +58,35 @@ func copyDir(from, to string) error {
 		return err
 	}
 	return c.finish()
+}
+
+// neighbours links what stands beside a service directory beside its copy, too:
+// its scripts look for ../ntpd. Other instances are not linked: they come there
+// themselves.
+func neighbours(from, to string) error {
+	if filepath.Base(from) == "log" { // beside it is the copy that its service has
+		return nil
+	}
+	if info, err := os.Lstat(to); err == nil && info.Mode()&fs.ModeSymlink != 0 { // linked before it was an instance
+		if err := os.Remove(to); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(from))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		it := filepath.Join(filepath.Dir(from), e.Name())
+		leads, err := os.Readlink(it)
+		if e.IsDir() || err == nil && filepath.Base(leads) == e.Name() {
+			os.Symlink(it, filepath.Join(filepath.Dir(to), e.Name())) // unless something is there
+		}
+	}
+	return nil
 }
 
 // copies numbers what is copied: a service and its logger may do so at once.

@@ -121,6 +121,56 @@ func TestInstanceHasACopyOfItsOwn(t *testing.T) {
 	}
 }
 
+// Scripts find beside a copy what stands beside the link that it is of, other
+// instances as they are themselves.
+func TestInstanceHasItsNeighbours(t *testing.T) {
+	tree, copies := t.TempDir(), filepath.Join(t.TempDir(), "service")
+	writeTree(t, tree, "+x ntpd/run", "file", "pkg/conf", "dhcp_eth0 -> dhcp_if", "+x dhcp_if/run", "+x dhcp_if/log/run",
+		"dhcp_eth1 -> dhcp_if", "web -> pkg/web", "rel/run -> ../pkg/conf", "inst -> rel")
+	instance := func(name string) {
+		t.Helper()
+		if err := copyDir(filepath.Join(tree, name), filepath.Join(copies, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := func(name string) string { link, _ := os.Readlink(filepath.Join(copies, name)); return link }
+	instance("dhcp_eth0/log") // comes first
+	instance("dhcp_eth0")
+	entries, err := os.ReadDir(copies)
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if want := []string{"dhcp_eth0", "dhcp_if", "ntpd", "pkg", "rel", "web"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, want %q: %v", got, want, err)
+	}
+	if to("ntpd") != filepath.Join(tree, "ntpd") || to("web") != filepath.Join(tree, "web") {
+		t.Errorf("ntpd leads to %s, web to %s", to("ntpd"), to("web"))
+	}
+	instance("dhcp_eth1")
+	if _, err := os.Stat(filepath.Join(copies, "dhcp_eth0/../dhcp_eth1/run")); err != nil || to("dhcp_eth1") != "" {
+		t.Error(err)
+	}
+	instance("inst")
+	if got := to("inst/run"); got != filepath.Join(tree, "pkg/conf") {
+		t.Errorf("its link leads to %s", got)
+	}
+	// ntpd becomes an instance.
+	if err := os.Rename(filepath.Join(tree, "ntpd"), filepath.Join(tree, "was")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("was", filepath.Join(tree, "ntpd")); err != nil {
+		t.Fatal(err)
+	}
+	instance("ntpd")
+	if to("ntpd") != "" {
+		t.Error("ntpd is a link to", to("ntpd"))
+	}
+	if got := listTree(t, filepath.Join(tree, "was")); !slices.Equal(got, []string{"+x run"}) {
+		t.Errorf("the original is now %q", got)
+	}
+}
+
 // A service must not have us write outside its copy by a link that it makes.
 func TestCopyStaysInside(t *testing.T) {
 	from, to, victim := t.TempDir(), t.TempDir(), t.TempDir()
