@@ -37,8 +37,8 @@ type onceWorld struct {
 	late    []onceLate
 	runs    int
 	last    int64 // attempt of the last of them
-	raised  int // want went from unset to set
-	crashes int // runs that ended without having said `once`
+	raised  int   // want went from unset to set
+	crashes int   // runs that ended without having said `once`
 	calls   int64
 }
 

@@ -36,6 +36,8 @@ func (s *story) parseCall(f []string) *Call {
 			c.For = value()
 		case "--kind":
 			c.Kind = value()
+		case "--signal":
+			c.Signal = value()
 		case "--match":
 			c.Match = value()
 		case "--no-wait":

@@ -38,7 +38,8 @@ import (
 //	full link · full all             a source lists all that there is; resync link: it has lost messages
 //	source clock failed              how a source is
 //	call stop dhcp@eth0              a person asks. --uid N --as X --for down --timeout 5s --no-wait --not;
-//	                                 --pid N: that client process; --from S: a process of service S
+//	                                 --pid N: that client process; --from S: a process of service S;
+//	                                 --signal HUP
 //	hangup 2 · dies 500              the caller of call 2, the client with pid 500, is gone
 //	exit dhcp@eth0 1 · exit x SEGV   the main process (x.pre, x.post, x.undo: that command) ends
 //	ready x · free x                 it says READY; what was stuck or hung goes on
