@@ -118,12 +118,12 @@ func open(dir string) (*files, error) {
 		return nil, err
 	}
 	d := &files{dir: dir, watch: -1, lock: fd, ok: -1, control: -1, fresh: true}
-	if d.ok, err = openFIFO(d.path("ok"), unix.O_RDONLY); err == nil {
+	if err = d.begin(); err == nil {
 		// Open for writing too, so that it has no end between one writer and the next.
 		d.control, err = openFIFO(d.path("control"), unix.O_RDWR)
 	}
-	if err == nil {
-		err = d.begin()
+	if err == nil { // the last: who finds it counts on the others
+		d.ok, err = openFIFO(d.path("ok"), unix.O_RDONLY)
 	}
 	if err != nil {
 		d.close()

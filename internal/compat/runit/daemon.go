@@ -122,12 +122,16 @@ func ofDaemon(socket, dir string) (h hotsvc, err error) {
 		return h, err
 	}
 	for _, name := range []string{logger, name} {
-		if s := found[name]; s != nil && livesIn(s, whole) {
+		if s := found[name]; s != nil && livesIn(s, whole) && !(refused(s) && directory(dir).alive() == nil) {
 			return hotsvc{socket, name, dirOf(s)}, nil
 		}
 	}
 	return h, nil
 }
+
+// refused tells whether the daemon knows a service and does not run it: another
+// may supervise its directory.
+func refused(s *status.Service) bool { return s.Definition != nil && s.Definition.Masked }
 
 // livesIn tells whether a service is the one of a directory: it runs there, or
 // its definition is there.

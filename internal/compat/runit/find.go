@@ -67,7 +67,7 @@ func isName(typed string) bool {
 func named(name, dir string) hotsvc {
 	found, err := ask(layout.Socket(), name)
 	s := found[name]
-	if err != nil || s == nil || !livesIn(s, dir) && directory(dir).alive() == nil {
+	if err != nil || s == nil || (!livesIn(s, dir) || refused(s)) && directory(dir).alive() == nil {
 		return hotsvc{}
 	}
 	return hotsvc{layout.Socket(), name, dirOf(s)}

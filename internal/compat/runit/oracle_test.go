@@ -199,8 +199,7 @@ func shell(m *livetest.Machine, line string) string {
 	cmd := m.Command("timeout", "30", "/bin/sh", "-c", line)
 	cmd.Dir = m.Dir
 	out, _ := cmd.CombinedOutput()
-	text := spans.ReplaceAllString(pids.ReplaceAllString(string(out), "(pid P)"), "Ns")
-	text = strings.ReplaceAll(text, m.Dir, "DIR")
+	text := strings.ReplaceAll(same(string(out)), m.Dir, "DIR")
 	text = strings.TrimPrefix(blank.ReplaceAllString(text, "\n"), "\n")
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -209,4 +208,9 @@ func shell(m *livetest.Machine, line string) string {
 		text += fmt.Sprintf("[%d]\n", code)
 	}
 	return text
+}
+
+// same is what sv says without what is never the same twice.
+func same(text string) string {
+	return spans.ReplaceAllString(pids.ReplaceAllString(text, "(pid P)"), "Ns")
 }

@@ -274,8 +274,9 @@ func met(goal byte, t *target, v view, ends time.Time) bool {
 		return up()
 	case 'd':
 		return down
-	case 'x': // hotsvc itself stays: the run that was there is over
-		return down || v.Pid != t.before.Pid
+	case 'x': // a runsv goes; hotsvc stays, and the run that was there is over
+		_, ours := t.by.(hotsvc)
+		return ours && (down || v.Pid != t.before.Pid)
 	case 'C':
 		if v.WantUp {
 			return up()
