@@ -18,7 +18,8 @@
 //	svc/NAME           the record of one service
 //	run/NAME/ATTEMPT   note of one attempt: "main" before the clone, "main 812 99142" after it;
 //	                   without cgroups also the flock'd mark that its processes inherit
-//	ready/NAME.ATTEMPT FIFO of a main process that says READY on a descriptor
+//	ready/NAME.ATTEMPT FIFO of a main process that says READY on a descriptor; it may be
+//	                   executed, as it were, once READY has come, by whichever way
 //	output/NAME.fifo   what the service says; output/NAME.to, where that goes unless to a file
 //	marks              how far the carrying of what is said went: see svlog
 //	notify             datagram socket of those that say it by sd_notify

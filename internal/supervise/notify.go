@@ -19,7 +19,7 @@ type notifySocket struct {
 	address string // for $NOTIFY_SOCKET
 }
 
-func listenNotify(k *linux, saidReady func(Tree)) (*notifySocket, error) {
+func listenNotify(k *linux, told func(Tree)) (*notifySocket, error) {
 	n := &notifySocket{address: filepath.Join(k.runDir, "notify")}
 	if len(n.address) > 100 { // unix(7) has room for 107
 		n.address = "@" + rootName(k.runDir) + "/notify"
@@ -42,11 +42,11 @@ func listenNotify(k *linux, saidReady func(Tree)) (*notifySocket, error) {
 		conn.Close()
 		return nil, err
 	}
-	go n.listen(k, saidReady)
+	go n.listen(k, told)
 	return n, nil
 }
 
-func (n *notifySocket) listen(k *linux, saidReady func(Tree)) {
+func (n *notifySocket) listen(k *linux, told func(Tree)) {
 	text, control := make([]byte, 4096), make([]byte, 512)
 	for {
 		size, csize, _, _, err := n.conn.ReadMsgUnix(text, control)
@@ -57,7 +57,8 @@ func (n *notifySocket) listen(k *linux, saidReady func(Tree)) {
 		if t, ok := k.trees.whose(pid); !ok {
 			k.log.Debug("notify: not from a service", "pid", pid)
 		} else if slices.Contains(strings.Split(string(text[:size]), "\n"), "READY=1") {
-			saidReady(t)
+			unix.Mkfifo(k.fifo(t), saidReady) // for the next daemon, which has no FIFO of it to look at
+			told(t)
 		}
 		for _, fd := range fds { // systemd-notify waits until its own is closed
 			unix.Close(fd)

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -193,18 +192,59 @@ func signalName(sig syscall.Signal) string {
 
 func (p *process) HasReady() bool { return p.ready != nil }
 
-// Ready waits for a newline in the FIFO, which has served its purpose then.
+// saidReady is the mode of a readiness FIFO of which READY has come: a daemon
+// that dies before it has told anybody leaves that to the next one. Before, the
+// word itself is still in the FIFO, unless its service has closed it.
+const saidReady = 0o700
+
+// Ready waits for a newline in the FIFO, and leaves it there.
 func (p *process) Ready() bool {
 	defer p.ready.Close()
-	var buf [64]byte
+	if info, err := p.ready.Stat(); err == nil && info.Mode().Perm() == saidReady {
+		return true
+	}
+	rc, err := p.ready.SyscallConn()
+	if err != nil {
+		return false
+	}
+	said := false
+	rc.Read(func(fd uintptr) bool {
+		for {
+			text, err := peek(int(fd))
+			switch {
+			case err == unix.EAGAIN:
+				return false
+			case err != nil || len(text) == 0:
+				return true
+			case bytes.IndexByte(text, '\n') >= 0:
+				said = true
+				p.ready.Chmod(saidReady)
+				return true
+			}
+			unix.Read(int(fd), text) // what comes before it says nothing
+		}
+	})
+	return said
+}
+
+// peek copies what is in a FIFO; nothing is its end.
+func peek(fifo int) ([]byte, error) {
+	var copied [2]int
+	if err := unix.Pipe2(copied[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, err
+	}
+	defer unix.Close(copied[0])
+	defer unix.Close(copied[1])
+	text := make([]byte, 512)
 	for {
-		n, err := p.ready.Read(buf[:])
-		if bytes.IndexByte(buf[:n], '\n') >= 0 {
-			os.Remove(p.ready.Name())
-			return true
+		n, err := unix.Tee(fifo, copied[1], len(text), unix.SPLICE_F_NONBLOCK)
+		if err == unix.EINTR {
+			continue
 		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return false
+		if err != nil || n == 0 {
+			return nil, err
 		}
+		got, err := unix.Read(copied[0], text)
+		return text[:max(0, got)], err
 	}
 }

@@ -93,9 +93,6 @@ func TestReadyByDescriptor(t *testing.T) {
 		s.Ready, s.ReadyFD = service.ReadyFD, 7
 		w.spawnIt(s)
 		w.event("a", 1, service.SaidReady)
-		if _, err := os.Stat(w.host.fifo(Tree{"a", 1})); err == nil {
-			t.Error("the FIFO outlives its purpose")
-		}
 		s = spawnOf("b", 1, "sh", "-c", "printf almost >&3; exec 3>&-; exit 0")
 		s.Ready, s.ReadyFD = service.ReadyFD, 3
 		w.spawnIt(s)
@@ -104,6 +101,45 @@ func TestReadyByDescriptor(t *testing.T) {
 		if n := w.count(service.SaidReady); n != 1 {
 			t.Errorf("ready %d times", n)
 		}
+		w.kill("a", 1)
+		w.forgotten("a")
+		if left, _ := filepath.Glob(filepath.Join(w.run, "ready", "*")); left != nil {
+			t.Errorf("FIFOs outlive their services: %v", left)
+		}
+	})
+}
+
+// A daemon may die between the word and whoever was to hear of it.
+func TestReadyOutlivesTheDaemonThatHeardIt(t *testing.T) {
+	inBothRoots(t, func(t *testing.T, root string) {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := t.TempDir()
+		w := newWorld(t, root, run)
+		byFD := spawnOf("a", 1, "sh", "-c", "printf almost >&3; echo >&3; exec sleep 1000 3>&-") // nobody else has it
+		byFD.Ready, byFD.ReadyFD = service.ReadyFD, 3
+		byNotify := spawnOf("b", 1, self, "READY=1")
+		byNotify.Env = append(byNotify.Env, "SUPERVISE_HELPER=notifier")
+		byNotify.Ready = service.ReadyNotify
+		w.spawnIt(byFD)
+		w.spawnIt(byNotify)
+		for range 2 {
+			w.event("a", 1, service.SaidReady)
+			w.event("b", 1, service.SaidReady)
+			w.Close(true)
+			w = newWorld(t, root, run)
+			_, _, live, err := w.Load()
+			if err != nil || len(live) != 2 {
+				t.Fatal(live, err)
+			}
+			for _, l := range live {
+				w.Adopt(l, nil)
+			}
+		}
+		w.event("a", 1, service.SaidReady)
+		w.event("b", 1, service.SaidReady)
 	})
 }
 
