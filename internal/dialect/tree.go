@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
@@ -103,6 +104,10 @@ var leftovers = []string{".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmsave", ".r
 // sort puts an entry with its like.
 func (r *reader) sort(name string) {
 	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") || strings.HasSuffix(name, "~") {
+		return
+	}
+	if strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		r.warn("", "%q is no name that a service can have: rename it", name) // nor one to print as it is
 		return
 	}
 	if strings.HasSuffix(name, suffix) && r.is(service.Hermit) {
