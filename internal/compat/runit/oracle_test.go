@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.parallel", "6") // they wait most of the time
+	flag.Set("test.parallel", "16") // they wait most of the time
 	os.Exit(livetest.Build(m, []string{"sv", "svc", "svok"}))
 }
 
@@ -39,6 +39,7 @@ func TestTranscripts(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
 			story := readTranscript(t, file)
 			for _, side := range sides {
 				t.Run(side, func(t *testing.T) {
@@ -138,8 +139,8 @@ func tell(m *livetest.Machine, s transcript, side string) {
 func supervise(m *livetest.Machine, side string) {
 	m.Script("bin/await", `text=$1; shift; n=0
 until "$@" 2>/dev/null | grep -q -- "$text"; do
-	sleep 0.02; n=$((n+1))
-	[ $n -lt 500 ] || { echo "await $text: not in time; $*:"; "$@"; exit 1; }
+	sleep 0.05; n=$((n+1))
+	[ $n -lt 200 ] || { echo "await $text: not in time; $*:"; "$@"; exit 1; }
 done`)
 	link := func(to string, names ...string) {
 		for _, name := range names {
