@@ -32,6 +32,7 @@ func (c *Core) call(call *Call) {
 		c.suspend(call)
 	case VerbShutdown:
 		c.Shutdown, c.replan = true, true
+		c.bound()
 		c.Waits = append(c.Waits, c.newWait(call, "", waitAllDown))
 	case VerbResume:
 		c.Suspended, c.global, c.replan = "", true, true

@@ -59,7 +59,7 @@ func (c *Core) onceOver(u *Unit) {
 		u.Cap = hold.Cap{}
 		return
 	}
-	u.Cap.Kind = hold.CapStop
+	u.Cap.Kind, u.Cap.Ran = hold.CapStop, true
 	c.behind(u, &u.Cap.Gone, map[*Unit]bool{})
 }
 
@@ -74,8 +74,18 @@ func (c *Core) exit(u *Unit, by string) {
 
 func isAdmin(h hold.Hold) bool { return h.Holder == hold.Admin }
 
-// capVerbs says what each kind of cap did.
-var capVerbs = map[string]string{hold.CapOnce: "to run once, as asked", hold.CapStop: "stopped", hold.CapBlock: "blocked"}
+// capText says what a cap did, for people.
+func capText(c *hold.Cap) string {
+	switch {
+	case c.Kind == hold.CapOnce:
+		return "to run once, as asked by " + c.By
+	case c.Ran:
+		return "ran once, as asked by " + c.By
+	case c.Kind == hold.CapStop:
+		return "stopped by " + c.By
+	}
+	return "blocked by " + c.By
+}
 
 // signalLetters are sv's letters for signals, by which control/ scripts are named.
 var signalLetters = map[string]string{

@@ -198,7 +198,7 @@ func (c *Core) unwanted(u *Unit) obstacle {
 	case c.Suspended != "":
 		return obstacle{kind: "blocked", what: "all services are suspended by " + c.Suspended}
 	case u.Cap.Kind != "":
-		return obstacle{kind: "blocked", what: fmt.Sprintf("%s by %s", capVerbs[u.Cap.Kind], u.Cap.By)}
+		return obstacle{kind: "blocked", what: capText(&u.Cap)}
 	}
 	for i := range u.Gates {
 		if u.gate(i) != hold.Up {

@@ -38,6 +38,23 @@ type wait struct {
 	From     string        `json:"from"`     // the service whose process waits
 }
 
+// lastPatience is how long a stop may take that has no bound of its own, when the
+// daemon is to end: runit's services may ignore TERM for ever.
+const lastPatience = 10 * time.Second
+
+// bound gives every stop an end.
+func (c *Core) bound() {
+	for _, u := range c.order {
+		if u.eff.Policy.ShutdownTimeout != service.Never {
+			continue
+		}
+		u.eff.Policy.ShutdownTimeout = lastPatience
+		if u.Machine.State == service.Stopping && u.Machine.Deadline == 0 {
+			u.Machine.Deadline = c.now.Mono + lastPatience
+		}
+	}
+}
+
 func (c *Core) newWait(call *Call, name string, g goal) wait {
 	w := wait{ID: call.ID, Verb: call.Verb, Service: name, All: call.Services, Goal: g, From: call.Peer.Service}
 	switch {

@@ -91,6 +91,7 @@ type Cap struct {
 	Kind  string        `json:"kind"` // "", once, stop or block
 	By    string        `json:"by"`
 	Since time.Time     `json:"since"`
+	Ran   bool          `json:"ran,omitempty"`  // stop: it was a once that is over
 	Gone  []object.Life `json:"gone,omitempty"` // stop: ends when all of these have gone
 }
 
