@@ -377,17 +377,6 @@ func (u *Unit) required(holder string) int {
 	return 0
 }
 
-// clientGone ends what a process held.
-func (c *Core) clientGone(gone Client) {
-	holder := "pid:" + strconv.Itoa(gone.Pid)
-	for _, name := range c.names() {
-		u := c.Units[name]
-		if h := u.heldBy(holder); h != nil && h.Client == gone.Started {
-			c.drop(u, h, holder+" is gone")
-		}
-	}
-}
-
 func (c *Core) answer(id int64, value any) {
 	if id == 0 {
 		return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hotsvc/internal/hold"
@@ -358,4 +359,15 @@ func (c *Core) rule(holder string) *rule.Rule {
 		}
 	}
 	return nil
+}
+
+// clientGone ends what a process held.
+func (c *Core) clientGone(gone Client) {
+	holder := "pid:" + strconv.Itoa(gone.Pid)
+	for _, name := range c.names() {
+		u := c.Units[name]
+		if h := u.heldBy(holder); h != nil && h.Client == gone.Started {
+			c.drop(u, h, holder+" is gone")
+		}
+	}
 }
