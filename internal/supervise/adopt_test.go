@@ -288,6 +288,21 @@ func TestAnotherBootWipesTheRecords(t *testing.T) {
 	}
 }
 
+// A daemon may die between the last note of a service and its directory.
+func TestEmptyDirectoryOfNotesGoes(t *testing.T) {
+	run := t.TempDir()
+	w := newWorld(t, "none", run)
+	if err := os.Mkdir(filepath.Join(run, "run/a"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := w.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(run, "run/a")); err == nil {
+		t.Error("it is still there: a has rested, but counts as one that runs")
+	}
+}
+
 func TestHalfARecordIsNone(t *testing.T) {
 	run := t.TempDir()
 	w := newWorld(t, "none", run)

@@ -232,6 +232,10 @@ func (k *linux) Load() (Loaded, error) {
 			k.RemoveTree(t)
 		}
 	}
+	services, _ := filepath.Glob(filepath.Join(k.runDir, "run", "*"))
+	for _, dir := range services {
+		unix.Rmdir(dir) // refused while it has notes: its daemon may have died between the last one and this
+	}
 	k.outputs.rested("")
 	slices.SortFunc(l.Live, func(a, b Live) int {
 		if a.Service != b.Service {
