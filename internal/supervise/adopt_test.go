@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hotsvc/internal/engine"
@@ -286,6 +287,34 @@ func TestAnotherBootWipesTheRecords(t *testing.T) {
 	if records, global, _, err := w.Load(); err != nil || len(records) != 0 || global != nil {
 		t.Errorf("another boot: %q, %q, %v", records, global, err)
 	}
+}
+
+// A daemon may die between the birth of a process and its limits. It goes on
+// without them, or is stopped for ever.
+func TestBornWithoutItsLimitsIsNotAdopted(t *testing.T) {
+	inBothRoots(t, func(t *testing.T, root string) {
+		run := t.TempDir()
+		w := newWorld(t, root, run)
+		s := spawnOf("a", 1, "sleep", "1000")
+		s.Limits = []service.Limit{{Name: "nofile", Soft: 64, Hard: 64}}
+		w.spawnIt(s)
+		pid := w.event("a", 1, service.Spawned).Pid
+		w.Close(true)
+		note := filepath.Join(run, "run/a/1")
+		if text, _ := os.ReadFile(note); !strings.HasPrefix(string(text), fmt.Sprintf("main %d ", pid)) {
+			t.Errorf("noted: %s", text)
+		}
+		if err := os.WriteFile(note, []byte("main !\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		syscall.Kill(pid, syscall.SIGSTOP)
+		w = newWorld(t, root, run)
+		if _, _, live, err := w.Load(); err != nil || len(live) != 0 || alive(pid) {
+			t.Errorf("live %+v, %v; alive: %v", live, err, alive(pid))
+		}
+		w.spawnIt(spawnOf("a", 2, "sleep", "1000"))
+		w.event("a", 2, service.Spawned)
+	})
 }
 
 // A daemon may die between the last note of a service and its directory.

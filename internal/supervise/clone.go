@@ -83,6 +83,11 @@ func (k *linux) Clone(t Tree, p Program) (Process, error) {
 		Files: []uintptr{in.Fd(), out.Fd(), out.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd, Credential: priv.credential, AmbientCaps: priv.ambient},
 	}
+	if len(priv.limits) > 0 {
+		if err := writeFile(k.note(t), []byte(p.Command.String()+" "+unlimited+"\n")); err != nil {
+			return nil, failure("limits", err, "%v", err)
+		}
+	}
 	ready, err := k.readiness(t, p, attr)
 	if err != nil {
 		return nil, err

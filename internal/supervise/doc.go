@@ -17,7 +17,8 @@
 //	global             the core's own record
 //	svc/NAME           the record of one service
 //	run/NAME/ATTEMPT   note of one attempt: "main" before the clone, "main 812 99142" after it;
-//	                   without cgroups also the flock'd mark that its processes inherit
+//	                   without cgroups also the flock'd mark that its processes inherit;
+//	                   "main !" while it may be there without its limits
 //	ready/NAME.ATTEMPT FIFO of a main process that says READY on a descriptor; it may be
 //	                   executed, as it were, once READY has come, by whichever way
 //	output/NAME.fifo   what the service says; output/NAME.to, where that goes unless to a file

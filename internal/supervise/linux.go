@@ -264,7 +264,7 @@ func (k *linux) live(t Tree) (Live, bool) {
 		k.trees.adopt(t, nil) // the daemon died between clone and note
 	}
 	living, err := k.trees.members(t)
-	if err != nil || len(living) == 0 {
+	if err != nil || len(living) == 0 || len(f) == 2 && f[1] == unlimited && k.end(t) {
 		return l, false
 	}
 	for _, m := range living {
@@ -278,6 +278,22 @@ func (k *linux) live(t Tree) (Live, bool) {
 		l.Left--
 	}
 	return l, true
+}
+
+// unlimited is in the note of an attempt with resource limits instead of the pid
+// until it has them. What the next daemon finds so was only just born: it ends
+// that, and another is started.
+const unlimited = "!"
+
+// end kills a tree and tells whether it is gone.
+func (k *linux) end(t Tree) bool {
+	for deadline := time.Now().Add(closePatience); time.Now().Before(deadline); k.trees.await(t, 10*time.Millisecond) {
+		k.trees.signal(t, syscall.SIGKILL)
+		if left, err := k.trees.state(t); err == nil && left == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *linux) close(leave bool) {

@@ -178,7 +178,9 @@ func denied(key, what string, err error) *SpawnFailure {
 // forkLimited starts a program with resource limits. They belong to a process,
 // not to a thread, so they can be set only once it exists; traced, it stops
 // before its first instruction. Where tracing is forbidden, or could take a
-// set-user-ID program's privileges away, the limits come a moment late.
+// set-user-ID program's privileges away, the limits come a moment late. When the
+// daemon dies in between, the program may go on without, or stay stopped for ever
+// because it asked another parent to trace it: see unlimited.
 func (p *privileges) forkLimited(path string, argv []string, attr *syscall.ProcAttr) (pid int, ended *service.Exit, err error) {
 	attr.Sys.Ptrace = os.Geteuid() == 0
 	pid, err = syscall.ForkExec(path, argv, attr)
