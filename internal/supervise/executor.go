@@ -170,17 +170,23 @@ func (a *attempt) retire() {
 	}
 }
 
-// order queues a Term, Signal or Sweep. The lock is held.
+// order queues a Term, Signal or Sweep, after the Save that came before it: a
+// service that is told to stop by a daemon that dies, and by whose word nobody
+// knows, would start again. The lock is held.
 func (x *executor) order(e engine.Effect) {
 	if a := x.attempts[e.Attempt]; a != nil && e.Kind == engine.EffectTerm && !a.begun {
 		a.dropped = true
 		return
 	}
-	x.orders = append(x.orders, e)
-	if !x.working {
-		x.working = true
-		go x.work()
-	}
+	x.s.queue(func() {
+		x.s.with(x.name, func(x *executor) {
+			x.orders = append(x.orders, e)
+			if !x.working {
+				x.working = true
+				go x.work()
+			}
+		})
+	})
 }
 
 func (x *executor) work() {

@@ -189,6 +189,38 @@ func TestSpawnAndReplyFollowTheSave(t *testing.T) {
 	})
 }
 
+// A stop that the next daemon would not know of must not begin; a KILL cannot wait.
+func TestTermFollowsTheSave(t *testing.T) {
+	inFake(t, func(k *fake, s *Supervisor, told func() []engine.Input) {
+		s.Do(effect(engine.EffectSpawn, 1))
+		told()
+		hold := make(chan struct{})
+		s.After(func() { <-hold })
+		s.Do(engine.Effect{Kind: engine.EffectSave, Service: "a", Record: []byte("{}")})
+		s.Do(effect(engine.EffectTerm, 1))
+		told()
+		if slices.Contains(k.log, "signal TERM") {
+			t.Errorf("TERM before the record: %q", k.log)
+		}
+		s.Do(effect(engine.EffectKill, 1))
+		if got := kinds(told()); !slices.Contains(got, service.Exited) {
+			t.Errorf("told %v: the KILL waits", got)
+		}
+		close(hold)
+		told()
+	})
+	inFake(t, func(k *fake, s *Supervisor, told func() []engine.Input) {
+		s.Do(effect(engine.EffectSpawn, 1))
+		told()
+		s.Do(engine.Effect{Kind: engine.EffectSave, Service: "a", Record: []byte("{}")})
+		s.Do(effect(engine.EffectTerm, 1))
+		told()
+		if save, term := slices.Index(k.log, "save svc/a"), slices.Index(k.log, "signal TERM"); save < 0 || term < save {
+			t.Errorf("calls %q", k.log)
+		}
+	})
+}
+
 func TestSpawnNotYetBegunIsDropped(t *testing.T) {
 	for _, stop := range []engine.EffectKind{engine.EffectTerm, engine.EffectKill} {
 		inFake(t, func(k *fake, s *Supervisor, told func() []engine.Input) {

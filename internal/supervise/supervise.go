@@ -34,7 +34,7 @@ type Supervisor struct {
 	mu       sync.Mutex
 	closed   bool
 	services map[string]*executor
-	lane     []func() // saves, forgets, replies and spawns, in the order of Do
+	lane     []func() // all but kills, in the order of Do
 	laneBusy bool
 	watched  map[engine.Client]*process
 	unsaved  int   // records that could not be written
