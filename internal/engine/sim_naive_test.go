@@ -103,6 +103,7 @@ func newNaive(sh *shape, conf *config.Config, disk map[string][]byte, global []b
 			g := u.Gates[0]
 			n.gates[s] = &naiveGate{g.Open, g.Known, g.Was, g.LeftAt}
 		}
+		n.mention(s)
 	}
 	return n
 }

@@ -191,6 +191,7 @@ func (w *world) step() {
 	}
 	effects, wake := w.core.Step(w.clock(), in)
 	w.compareShadow(in, effects)
+	w.naive.onceOver(w) // a stop waits for what held the service then, also for a caller that it turns away
 	w.naive.replied(effects)
 	w.naive.compare(w)
 	w.checkStarts(effects)
