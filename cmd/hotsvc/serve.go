@@ -67,6 +67,8 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	// A log whose reader is gone does not end the daemon. Caught, not ignored:
 	// the services would begin with it ignored too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signals := make(chan os.Signal, 4) // first of all: an image before this one had them ignored
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	syscall.Umask(0o022) // what is tighter or wider is said where it is made
 	kept := inheritance()
 	lock, err := theLock(l.RunDir, kept)
@@ -97,8 +99,6 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	for _, n := range conf.Notes {
 		log.Info(n)
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	d.super, err = supervise.New(supervise.Config{RunDir: l.RunDir, LogDir: l.LogDir, Post: d.post, Reply: d.reply, Log: log})
 	if err != nil {
 		return err

@@ -75,10 +75,14 @@ func (a *app) upgrade(args []string) error {
 }
 
 func (a *app) daemonVersion(ctx context.Context) (version string, err error) {
-	c, err := control.Dial(ctx, a.socketPath())
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	return c.Version(ctx)
+	err = control.Again(func() (reached bool, err error) { // the one that goes may still take the call
+		c, err := control.Dial(ctx, a.socketPath())
+		if err != nil {
+			return false, err
+		}
+		defer c.Close()
+		version, err = c.Version(ctx)
+		return true, err
+	})
+	return version, err
 }

@@ -17,11 +17,12 @@ var modes = []struct{ path, mode string }{
 	{`run/notify`, "Srw-rw-rw-"}, // services have users of their own; the kernel says whose process it is
 	{`run/(output|ready|run|svc|run/[^/]*)`, "drwx------"},
 	{`run/output/.*\.fifo`, "prw--w--w-"}, // its directory lets nobody in: a service opens its /dev/stdout again
-	{`run/ready/.*`, "prw-------|drwx------"},
+	{`run/ready/.*`, "prw-------|prwx------|drwx------"},
 	{`run/(boot|config.txtar|global|lock|marks|output/.*\.to|run/.*|svc/.*)`, "-rw-------"},
 	{`run/(sysmgr|service|service/copy|service/copy/log)`, "drwxr-xr-x"},
 	{`run/service/copy/(log/)?run`, "-rwxr-xr-x"}, // as in the original
 	{`run/service/copy/(log/)?\.copied`, "-rw-------"},
+	{`run/service/[^/]*`, "Lrwxrwxrwx"}, // what stands beside the original
 	{`log`, "drwxr-xr-x"},
 	{`log/[^/]*`, "drwxr-x---"},
 	{`log/[^/]*/lock`, "-rw-------"},

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,7 +30,9 @@ func (p place) check(t *testing.T, lines []line) {
 			continue
 		}
 		got := p.run(t, "ours", l.who, l.command)
-		if got.status != l.status || !strings.Contains(got.out, l.out) {
+		// Who started the test may have had a real-time signal ignored.
+		seen := regexp.MustCompile(`(SigIgn:\t0{8})8(0)`).ReplaceAllString(got.out, "${1}0${2}")
+		if got.status != l.status || !strings.Contains(seen, l.out) {
 			t.Errorf("%s: %+v; want %+v", l.command, got, l)
 		}
 	}
