@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,6 +42,9 @@ const inheritEnv = "HOTSVC_INHERIT"
 func inheritance() map[string][]*os.File {
 	text := os.Getenv(inheritEnv)
 	os.Unsetenv(inheritEnv)
+	if text != "" { // the kernel has named us after the descriptor; pgrep is to find us as before
+		os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
+	}
 	kept := map[string][]*os.File{}
 	for _, word := range strings.Fields(text) {
 		name, number, _ := strings.Cut(word, "=")

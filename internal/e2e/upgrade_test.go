@@ -44,6 +44,9 @@ func TestUpgradeIsNotNoticed(t *testing.T) {
 				}
 			}
 		}
+		if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", daemon)); string(comm) != "hotsvc\n" {
+			m.Errorf("its name is %q", comm)
+		}
 		if got := m.daemon.Process.Pid; got != daemon || !alive(daemon) {
 			m.Errorf("the daemon's pid is %d, was %d", got, daemon)
 		}
