@@ -6,7 +6,7 @@ BIN      = bin
 GO      ?= go
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: all build demo test test-vm bench fuzz mutants sim crash check install clean
+.PHONY: all build demo test test-vm bench fuzz mutants sim crash soak check install clean
 all: build
 
 build:                ## bin/hotsvc and bin/hsctl
@@ -30,8 +30,11 @@ mutants:              ## switch on every mistake in test/mutants: the tests must
 sim:                  ## a longer walk: make sim STEPS=10000000
 	@$(GO) test ./internal/engine -run 'TestWalk$$' -count=1 -v -timeout 0 -args -sim.steps $(or $(STEPS),10000000)
 
-crash:                ## kill -9 of the daemon, a thousand times, while a service talks: make crash KILLS=10000
-	@HOTSVC_E2E_KILLS=$(or $(KILLS),1000) $(GO) test ./internal/e2e -run NumbersSurviveEveryKill -count=1 -v -timeout 2h
+crash:                ## kill -9 of the daemon at each of its effects, and a thousand times at any moment: make crash KILLS=10000
+	@KILLS=$(or $(KILLS),1000) scripts/crash
+
+soak:                 ## cables flap, services crash, and nothing grows: make soak TIME=10m
+	@TIME=$(or $(TIME),10m) scripts/soak
 
 bench: build          ## speed and memory, beside a C program that does the least
 	@scripts/bench

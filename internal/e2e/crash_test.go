@@ -21,7 +21,8 @@ import (
 // at its end writes to that file how many it was.
 const counterFile = "HOTSVC_E2E_COUNTER"
 
-// killsEnv is how often TestNumbersSurviveEveryKill kills: make crash.
+// killsEnv is how often TestNumbersSurviveEveryKill and TestDaemonDiesUnderLoad
+// kill: make crash.
 const killsEnv = "HOTSVC_E2E_KILLS"
 
 func init() {
