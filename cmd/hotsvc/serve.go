@@ -168,7 +168,7 @@ func (d *daemon) takeOver(core *engine.Core) error {
 	}
 	core.Restore(records, global, live)
 	for _, l := range lives {
-		d.super.Adopt(l, nil)
+		d.super.Adopt(l, core.Unready(l.Service))
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ func (d *drama) scene() {
 	service("other", "start_at_boot = true")
 	service("side", "limits = { nofile = 256 }") // born on a thread of its own
 	service("base@", "")
+	d.service("slow", fmt.Sprintf("start_at_boot = true\nexec_start = [%q, \"slow\"]\nready = \"check\"\ncheck = [\"test\", \"-e\", %q]\ncheck_every = \"50ms\"\n", servant, d.path("pid-slow")))
 	d.service("setup@", "type = \"oneshot\"\n"+note("exec_start", "setup")+note("exec_stop", "undo"))
 	service("net@", `needs = ["base@{instance}", "setup@{instance}"]`+"\n"+note("exec_start_pre", "pre")+note("exec_stop_post", "post"))
 	self, err := os.Executable()
@@ -67,7 +68,7 @@ func (d *drama) play() {
 	d.Cleanup(func() { exec.Command("ip", "link", "del", "wan0").Run() })
 	d.insist("require", "count", "--as", "me")
 	d.requires = d.insist("require", "count")
-	d.insist("wait", "net@wan0", "side", "lamp", "other", "web")
+	d.insist("wait", "net@wan0", "side", "lamp", "other", "slow", "web")
 	d.limited()
 	d.restarts = d.insist("restart", "side")
 	d.limited()
@@ -178,9 +179,6 @@ func (d *drama) picture() string {
 	}
 	journal := d.journal()
 	delete(journal, "end side") // not of one that was only just born
-	if len(d.w.died) > 0 && journal["undo"] == 0 {
-		journal["undo"] = 1 // the next daemon takes it for done, if it had not begun: to be mended
-	}
 	for name, once := range map[string]int{"pre": 1, "post": 1, "setup": 1, "undo": 1, "sv/web/log/run": 1, "start side": 2} {
 		again := len(d.w.died)
 		if name == "start side" {

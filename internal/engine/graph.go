@@ -62,10 +62,10 @@ func (c *Core) linkInner(names []string) {
 	for _, n := range names {
 		u := c.Units[n]
 		for _, h := range slices.Clone(u.Holds) {
-			holder, _ := h.Service()
+			holder, inner := h.Service()
 			p := c.Units[holder]
 			switch {
-			case p == nil:
+			case !inner || p == nil: // a service may be called "boot" or "admin", too
 			case u.reaches(p, map[*Unit]bool{}):
 				c.drop(u, u.heldBy(h.Holder), h.Holder+": the hold would close a circle now")
 			default:

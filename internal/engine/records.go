@@ -106,6 +106,17 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 	}
 }
 
+// Unready is the start of a service that was taken over before its check said
+// that it is ready: the check is to go on. Of any other it is nil.
+func (c *Core) Unready(name string) *service.Spawn {
+	u := c.Units[name]
+	if u == nil || u.Machine.State != service.Starting || u.Machine.Process != service.Known || u.Run.Exec.Ready != service.ReadyCheck {
+		return nil
+	}
+	spawn, _ := u.spawn(service.CommandMain, &c.opt) // without: it counts as ready when its time is up
+	return spawn
+}
+
 // CheckRecords tells whether Restore would understand all of it.
 func CheckRecords(records map[string][]byte, global []byte) error {
 	var g globalRecord

@@ -48,6 +48,7 @@ oneshot | up none | | up none
 | stopping | left | sweeping none ordered +10s sweep:1
 oneshot undo | stopping undo | live undo | stopping ordered +10s
 oneshot undo | stopping undo | | sweeping none ordered +10s sweep:1
+oneshot undo | stopping undo in-flight | | up none
 
 | sweeping crash | | sweeping none crash +10s sweep:1
 | sweeping crash killed | left | sweeping none crash +10s sweep:1

@@ -269,6 +269,11 @@ func (m *Machine) Adopt(now time.Duration, d *Definition, live bool, left bool) 
 			return nil
 		}
 		return m.ended(now, d, Lost)
+	case Stopping:
+		if m.Command == CommandUndo && !known {
+			m.State = Up // nothing has been undone yet: whether it is to be is asked anew
+			return nil
+		}
 	case Post:
 		if known {
 			return m.rest(now, d)
