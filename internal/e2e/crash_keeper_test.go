@@ -143,3 +143,17 @@ func (m *machine) insist(args ...string) (asked int) {
 	m.Fatalf("hsctl %s: nobody answers", strings.Join(args, " "))
 	return asked
 }
+
+func parentOf(pid int) (parent int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(text), ") ")
+	if f := strings.Fields(after); len(f) > 1 {
+		fmt.Sscan(f[1], &parent)
+	}
+	return parent
+}
+
+func argv(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
+}

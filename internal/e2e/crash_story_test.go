@@ -1,3 +1,5 @@
+//go:build amd64 || arm64
+
 package e2e_test
 
 import (
@@ -211,11 +213,6 @@ func (d *drama) picture() string {
 	all := strings.Split(text, "\n")
 	slices.Sort(all)
 	return strings.Join(all, "\n")
-}
-
-func argv(pid int) string {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
 }
 
 // journal counts its lines.
