@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,7 +80,8 @@ func transcripts(t *testing.T, scripts string, start func(dir string) (daemon, e
 			},
 			"waitfor": func(ts *testscript.TestScript, _ bool, args []string) {
 				for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-					if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+					text, err := os.ReadFile(ts.MkAbs(args[0]))
+					if err == nil && len(text) > 0 && (len(args) < 2 || strings.Contains(string(text), args[1])) {
 						return
 					}
 					if time.Since(begin) > 10*time.Second {
