@@ -7,9 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // keeper starts the daemon again whenever it dies, as an init would.
@@ -31,7 +30,7 @@ func (m *machine) keep(start func(*exec.Cmd) error) *keeper {
 	must(m.T, k.next())
 	m.Cleanup(func() { // a story that failed has not ended it
 		for range 100 {
-			unix.Kill(k.pid(), unix.SIGTERM)
+			k.signal(syscall.SIGTERM)
 			select {
 			case <-k.done:
 				return
@@ -83,8 +82,12 @@ func (k *keeper) born() int {
 	return k.lives
 }
 
-// kill ends the present daemon at once.
-func (k *keeper) kill() { unix.Kill(k.pid(), unix.SIGKILL) }
+// signal reaches the present daemon, and nobody who has got its pid since.
+func (k *keeper) signal(sig syscall.Signal) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cmd.Process.Signal(sig)
+}
 
 // stop ends the daemon in order, however often it dies of that.
 func (k *keeper) stop() {
@@ -98,7 +101,7 @@ func (k *keeper) stop() {
 		}
 		if pid := k.pid(); pid != told {
 			if _, err := k.m.ask(); err == nil && k.pid() == pid {
-				unix.Kill(pid, unix.SIGTERM)
+				k.signal(syscall.SIGTERM)
 				told = pid
 			}
 		}

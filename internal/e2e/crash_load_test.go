@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,7 +137,7 @@ func (b *bustle) round(kills int) {
 		}
 		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond))))
 		lives := b.k.born()
-		b.k.kill()
+		b.k.signal(syscall.SIGKILL)
 		b.until("the next daemon is there", func() bool { return b.k.born() > lives })
 		if twice := b.twice(); twice != nil {
 			b.Fatalf("they run twice: %v", twice)

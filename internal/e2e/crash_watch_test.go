@@ -143,7 +143,7 @@ func (w *watch) start(cmd *exec.Cmd) error {
 		if messages, err = unix.ParseSocketControlMessage(rights[:n]); err == nil && len(messages) == 1 {
 			var fds []int
 			if fds, err = unix.ParseUnixRights(&messages[0]); err == nil {
-				go w.answer(fds[0], cmd.Process.Pid)
+				go w.answer(fds[0], cmd.Process)
 				return nil
 			}
 		}
@@ -181,7 +181,8 @@ type (
 
 // answer lets every call pass until nobody with the filter is left. The services
 // have inherited it: they ask too, and are none of our business.
-func (w *watch) answer(listener, daemon int) {
+func (w *watch) answer(listener int, process *os.Process) {
+	daemon := process.Pid
 	defer unix.Close(listener)
 	for {
 		fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
@@ -193,7 +194,7 @@ func (w *watch) answer(listener, daemon int) {
 			continue // it was killed meanwhile
 		}
 		if e, counts := w.effectOf(&n, daemon); counts && w.isFatal(e) {
-			unix.Kill(daemon, unix.SIGKILL)
+			process.Kill()
 			if int(n.pid) == daemon || isThread(daemon, int(n.pid)) {
 				continue // it does not come to that
 			}

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // soakEnv is how long TestSoak lasts: make soak TIME=10m.
@@ -190,7 +189,7 @@ func (s *soak) goroutines() (n int) {
 	s.Helper()
 	before := len(s.lines("said"))
 	lives := s.k.born()
-	must(s.T, unix.Kill(s.k.pid(), unix.SIGQUIT))
+	s.k.signal(syscall.SIGQUIT)
 	s.until("the next daemon is there", func() bool { return s.k.born() > lives })
 	for _, line := range s.lines("said")[before:] {
 		if strings.HasPrefix(line, "goroutine ") {
