@@ -67,7 +67,7 @@ func TestNoDaemonIsOneLineAnd111(t *testing.T) {
 			if verb == "start" || verb == "why" {
 				args = append(args, "a")
 			}
-			if out := m.fails(111, args...); strings.Count(out, "\n") != 1 || !strings.Contains(out, m.path("run/control")) {
+			if out := m.fails(111, args...); strings.Count(out, "\n") != 1 || !strings.Contains(out, m.Path("run/control")) {
 				m.Errorf("%s:\n%s", verb, out)
 			}
 		}
@@ -90,8 +90,8 @@ func TestCheckNamesEveryProblemAtOnce(t *testing.T) {
 				m.Errorf("no %s in:\n%s", part, out)
 			}
 		}
-		must(m.T, os.RemoveAll(m.path("rules.d")))
-		must(m.T, os.Mkdir(m.path("rules.d"), 0o755))
+		must(m.T, os.RemoveAll(m.Path("rules.d")))
+		must(m.T, os.Mkdir(m.Path("rules.d"), 0o755))
 		m.service("b", "exec_start = [\"sleep\", \"1000\"]")
 		m.service("c", "exec_start = [\"sleep\", \"1000\"]")
 		if out, err := m.command("--check").CombinedOutput(); err != nil {
@@ -102,12 +102,12 @@ func TestCheckNamesEveryProblemAtOnce(t *testing.T) {
 
 func TestReleasedDuringBackoffIsNotStartedLater(t *testing.T) {
 	live(t, func(m *machine) {
-		m.service("a", `exec_start = ["sh", "-c", "echo x >>`+m.path("starts")+`; exit 3"]`+"\n"+`backoff = { first = "300ms", max = "300ms" }`)
+		m.service("a", `exec_start = ["sh", "-c", "echo x >>`+m.Path("starts")+`; exit 3"]`+"\n"+`backoff = { first = "300ms", max = "300ms" }`)
 		m.boot()
 		m.do("require", "a", "--as", "me", "--no-wait")
-		m.is("a", "backoff")
+		m.Is("a", "backoff")
 		m.do("release", "a", "--as", "me")
-		m.is("a", "down")
+		m.Is("a", "down")
 		n := len(m.lines("starts"))
 		m.never("a start after the release", 2*quiet, func() bool { return len(m.lines("starts")) != n })
 	})
@@ -118,10 +118,10 @@ func TestStopAndStartJustAfterACrashEndsUp(t *testing.T) {
 		m.service("a", `exec_start = ["sleep", "1000"]`+"\n"+`backoff = { first = "20s" }`)
 		m.boot()
 		m.do("start", "a")
-		must(m.T, unix.Kill(m.pid("a"), unix.SIGKILL))
+		must(m.T, unix.Kill(m.Main("a"), unix.SIGKILL))
 		m.do("stop", "a")
 		m.do("start", "a", "--timeout", "5s")
-		m.pid("a")
+		m.Main("a")
 	})
 }
 
@@ -133,7 +133,7 @@ func TestSilentMonitorHarmsNobody(t *testing.T) {
 		must(m.T, cmd.Start())
 		defer cmd.Wait()
 		defer cmd.Process.Kill()
-		m.until("it asks", func() bool { return waits(cmd) })
+		m.Until("it asks", func() bool { return waits(cmd) })
 		must(m.T, cmd.Process.Signal(unix.SIGSTOP))
 		m.do("start", "a")
 		for range 30 {

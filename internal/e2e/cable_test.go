@@ -14,7 +14,7 @@ func TestCableInServiceUpCableOutServiceDownAfterLinger(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
+		pid := m.Main("net@wan0")
 		out := m.do("why", "net@wan0")
 		for _, part := range []string{"rtnetlink newlink", "link:", "wan0", "rule: cable", "50-test.toml:2", "transition:"} {
 			if !strings.Contains(out, part) {
@@ -23,18 +23,18 @@ func TestCableInServiceUpCableOutServiceDownAfterLinger(t *testing.T) {
 		}
 		pulled := time.Now()
 		m.pull("wan0")
-		m.until("the hold lingers", func() bool {
-			s := m.get("net@wan0")
+		m.Until("the hold lingers", func() bool {
+			s := m.Get("net@wan0")
 			return s.State == "up" && s.Want == "keep" && len(s.Holds) == 1 && s.Holds[0].LingerUntil != nil
 		})
 		if out := m.do("why", "net@wan0"); !strings.Contains(out, "lingers") {
 			m.Errorf("why does not say that it lingers:\n%s", out)
 		}
-		m.is("net@wan0", "down")
+		m.Is("net@wan0", "down")
 		if d := time.Since(pulled); d < 1500*time.Millisecond {
 			m.Errorf("down %v after the cable was pulled: the linger is 1.5 s", d)
 		}
-		m.gone(pid)
+		m.Gone(pid)
 		out = m.fails(1, "why", "net@wan0")
 		if !strings.Contains(out, "running = true") || !strings.Contains(out, "rule cable") {
 			m.Errorf("why down:\n%s", out)
@@ -48,17 +48,17 @@ func TestCableBackWithinLingerChangesNothing(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
+		pid := m.Main("net@wan0")
 		m.pull("wan0")
-		m.until("lingers", func() bool { return m.get("net@wan0").Want == "keep" })
+		m.Until("lingers", func() bool { return m.Get("net@wan0").Want == "keep" })
 		m.plug("wan0")
-		m.until("held again", func() bool { return m.get("net@wan0").Want == "up" })
-		if got := m.pid("net@wan0"); got != pid {
+		m.Until("held again", func() bool { return m.Get("net@wan0").Want == "up" })
+		if got := m.Main("net@wan0"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 		// A link that is gone does not linger: its index does not come back.
 		m.remove("wan0")
-		m.gone(pid)
+		m.Gone(pid)
 	})
 }
 
@@ -70,16 +70,16 @@ func TestReplugDuringTheStopEndsUpRunning(t *testing.T) {
 		m.boot()
 		r := m.record("net@*", "probe*")
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
+		pid := m.Main("net@wan0")
 		m.pull("wan0")
-		m.is("net@wan0", "stopping")
+		m.Is("net@wan0", "stopping")
 		m.plug("wan0")
-		m.until("held again while it is being stopped", func() bool {
-			s := m.get("net@wan0")
+		m.Until("held again while it is being stopped", func() bool {
+			s := m.Get("net@wan0")
 			return s.State == "stopping" && s.Want == "up"
 		})
-		m.until("up again", func() bool {
-			s := m.get("net@wan0")
+		m.Until("up again", func() bool {
+			s := m.Get("net@wan0")
 			return s.State == "up" && *s.Pid != pid
 		})
 		if got := r.text("net@wan0"); strings.Count(got, ">starting") != 2 || strings.Count(got, ">stopping") != 1 {
@@ -94,7 +94,7 @@ func TestDeviceThereBeforeTheDaemonIsStartedOnce(t *testing.T) {
 		m.service("net@", m.sleeper("{instance}"))
 		m.cable("wan0")
 		m.boot()
-		m.pid("net@wan0")
+		m.Main("net@wan0")
 		m.never("a second start", quiet, func() bool { return len(m.lines("journal")) != 1 })
 	})
 }
@@ -105,15 +105,15 @@ func TestRenameStopsTheOldBeforeTheNewStarts(t *testing.T) {
 		m.service("net@", m.sleeper("{instance}"))
 		m.boot()
 		m.cable("wan0")
-		m.pid("net@wan0")
-		m.until("started", func() bool { return m.lines("journal")[0] != "" })
+		m.Main("net@wan0")
+		m.Until("started", func() bool { return m.lines("journal")[0] != "" })
 		m.link("wan0", func(l netlink.Link) error { return netlink.LinkSetName(l, "wan1") })
-		m.pid("net@wan1")
-		m.until("both told", func() bool { return len(m.lines("journal")) == 3 })
+		m.Main("net@wan1")
+		m.Until("both told", func() bool { return len(m.lines("journal")) == 3 })
 		if got := strings.Join(m.lines("journal"), ","); got != "start wan0,end wan0,start wan1" {
 			m.Errorf("the order was %s", got)
 		}
-		if s := m.get("net@wan0"); s.State != "down" || len(s.Holds) != 0 {
+		if s := m.Get("net@wan0"); s.State != "down" || len(s.Holds) != 0 {
 			m.Errorf("the old instance: %+v", s)
 		}
 	})
@@ -126,7 +126,7 @@ func TestBridgeJoinAndLeaveIsNoTransition(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
+		pid := m.Main("net@wan0")
 		r := m.record("net@*", "probe*")
 		before := r.text("net@wan0")
 		must(m.T, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0", TxQLen: -1}}))
@@ -135,12 +135,12 @@ func TestBridgeJoinAndLeaveIsNoTransition(t *testing.T) {
 		must(m.T, netlink.LinkSetUp(br))
 		for range 3 {
 			m.link("wan0", func(l netlink.Link) error { return netlink.LinkSetMaster(l, br) })
-			m.until("in the bridge", func() bool { return m.word("wan0", "master") == "br0" })
+			m.Until("in the bridge", func() bool { return m.word("wan0", "master") == "br0" })
 			m.link("wan0", netlink.LinkSetNoMaster)
-			m.until("out of the bridge", func() bool { return m.word("wan0", "master") == "" })
+			m.Until("out of the bridge", func() bool { return m.word("wan0", "master") == "" })
 		}
 		m.never("a transition", quiet, func() bool { return r.text("net@wan0") != before })
-		if got := m.pid("net@wan0"); got != pid {
+		if got := m.Main("net@wan0"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 	})
@@ -153,11 +153,11 @@ func TestSettleWaitsForAQuietCable(t *testing.T) {
 		m.boot()
 		plugged := time.Now()
 		m.cable("wan0")
-		m.until("why tells the settle", func() bool {
+		m.Until("why tells the settle", func() bool {
 			out, code := m.try("why", "net@wan0")
 			return code == 1 && strings.Contains(out, "settle")
 		})
-		s := m.is("net@wan0", "up")
+		s := m.Is("net@wan0", "up")
 		if d := s.Since.Sub(plugged); d < 1900*time.Millisecond {
 			m.Errorf("up %v after the cable: settle is 2 s", d)
 		}
@@ -170,9 +170,9 @@ func TestFlappingCableIsDampedVisiblyAndRecovers(t *testing.T) {
 		m.service("net@", m.sleeper("{instance}"))
 		m.boot()
 		m.cable("wan0")
-		m.pid("net@wan0")
+		m.Main("net@wan0")
 		suppressed := func() bool {
-			s := m.get("net@wan0")
+			s := m.Get("net@wan0")
 			return len(s.Holds) == 1 && s.Holds[0].Suppressed != nil
 		}
 		// Three losses are enough, unless the machine is so busy that the first is forgotten.
@@ -181,22 +181,22 @@ func TestFlappingCableIsDampedVisiblyAndRecovers(t *testing.T) {
 				m.Fatal("twenty losses are not damped")
 			}
 			m.pull("wan0")
-			m.until("seen out", func() bool { return m.get("net@wan0").Want != "up" })
+			m.Until("seen out", func() bool { return m.Get("net@wan0").Want != "up" })
 			m.plug("wan0")
-			m.until("seen in", func() bool { return len(m.get("net@wan0").Holds) == 1 })
+			m.Until("seen in", func() bool { return len(m.Get("net@wan0").Holds) == 1 })
 		}
 		if out := m.fails(1, "why", "net@wan0"); !strings.Contains(out, "suppressed") && !strings.Contains(out, "last run") {
 			m.Errorf("why does not tell the damping:\n%s", out)
 		}
-		m.until("the last run is over, and why tells the damping", func() bool {
+		m.Until("the last run is over, and why tells the damping", func() bool {
 			out, code := m.try("why", "net@wan0")
 			return code == 1 && strings.Contains(out, "suppressed")
 		})
-		if s := m.get("net@wan0"); len(s.Holds) != 1 || s.Holds[0].Suppressed == nil || s.State == "up" {
+		if s := m.Get("net@wan0"); len(s.Holds) != 1 || s.Holds[0].Suppressed == nil || s.State == "up" {
 			m.Errorf("status: %+v", s)
 		}
 		starts := len(m.lines("journal"))
-		m.is("net@wan0", "up") // by itself
+		m.Is("net@wan0", "up") // by itself
 		if n := len(m.lines("journal")); n < starts {
 			m.Errorf("journal: %v", m.lines("journal"))
 		}
@@ -210,8 +210,8 @@ func TestDampedAndSettlingServicesAreWaiting(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		m.until("held", func() bool { return len(m.get("net@wan0").Holds) == 1 })
-		if s := m.get("net@wan0"); s.State != "waiting" || len(s.WaitingFor) != 1 || s.WaitingFor[0].Kind != "settle" {
+		m.Until("held", func() bool { return len(m.Get("net@wan0").Holds) == 1 })
+		if s := m.Get("net@wan0"); s.State != "waiting" || len(s.WaitingFor) != 1 || s.WaitingFor[0].Kind != "settle" {
 			m.Errorf("while it settles: %s, waiting for %+v", s.State, s.WaitingFor)
 		}
 	})

@@ -62,7 +62,7 @@ func (d *drama) enact(t *testing.T, deaths ...effect) {
 			t.Logf("processes:\n%s\nthe daemons said:\n%s", d.tree(), strings.Join(d.lines("said"), "\n"))
 		}
 	})
-	d.w = newWatch(d.dir, deaths...)
+	d.w = newWatch(d.Dir, deaths...)
 	d.scene()
 	d.play()
 }

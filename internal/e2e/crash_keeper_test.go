@@ -56,7 +56,7 @@ func (m *machine) keep(start func(*exec.Cmd) error) *keeper {
 
 func (k *keeper) next() error {
 	cmd := k.m.command()
-	said, err := os.OpenFile(k.m.path("said"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	said, err := os.OpenFile(k.m.Path("said"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
@@ -93,14 +93,14 @@ func (k *keeper) signal(sig syscall.Signal) {
 func (k *keeper) stop() {
 	k.m.Helper()
 	told := 0
-	k.m.until("the daemon ends in order", func() bool {
+	k.m.Until("the daemon ends in order", func() bool {
 		select {
 		case <-k.done:
 			return true
 		default:
 		}
 		if pid := k.pid(); pid != told {
-			if _, err := k.m.ask(); err == nil && k.pid() == pid {
+			if _, err := k.m.Report(); err == nil && k.pid() == pid {
 				k.signal(syscall.SIGTERM)
 				told = pid
 			}
@@ -124,7 +124,7 @@ trap 'echo end $1 >>journal; exit 0' TERM
 test -z "$2" || exec $2
 sleep 1000 &
 wait
-`, m.dir))
+`, m.Dir))
 	must(m.T, os.Chmod(path, 0o755))
 	return path
 }
@@ -141,7 +141,7 @@ func (m *machine) insist(args ...string) (asked int) {
 		case code != 111 || !strings.Contains(out, "went away before it answered") && !strings.Contains(out, "no daemon on"):
 			m.Fatalf("hsctl %s: exit %d:\n%s", strings.Join(args, " "), code, out)
 		}
-		m.until("a daemon answers", func() bool { _, err := m.ask(); return err == nil })
+		m.Until("a daemon answers", func() bool { _, err := m.Report(); return err == nil })
 	}
 	m.Fatalf("hsctl %s: nobody answers", strings.Join(args, " "))
 	return asked

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/livetest"
 )
 
 // bustle is a machine on which much happens: cables flap, people change their
@@ -46,7 +48,7 @@ func (b *bustle) scene() {
 	b.rules(strings.Replace(cableRule, `linger  = "500ms"`, "linger = \"20ms\"\ndamping = false", 1))
 	self, err := os.Executable()
 	must(b.T, err)
-	b.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\nstart_at_boot = true\n", self, counterFile, b.path("counted")))
+	b.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\nstart_at_boot = true\n", self, counterFile, b.Path("counted")))
 	b.service("crashes", "exec_start = [\"sh\", \"-c\", \"sleep 0.05; exit 7\"]\nbackoff = { first = \"10ms\", max = \"50ms\" }\nstart_at_boot = true\n")
 	for name, more := range map[string]string{
 		"steady": "start_at_boot = true", "held": "", "net@": `needs = ["base"]` + "\n" + `ready = "fd:3"`,
@@ -59,7 +61,7 @@ func (b *bustle) scene() {
 	}
 	run := func(file, name string) {
 		b.file(file, "#!/bin/sh\nexec "+servant+" "+name+"\n")
-		must(b.T, os.Chmod(b.path(file), 0o755))
+		must(b.T, os.Chmod(b.Path(file), 0o755))
 	}
 	run("sv/web/run", "web 'sleep 1000'") // runit kills none but the main process
 	run("sv/log/run", "log 'sleep 1000'")
@@ -96,7 +98,7 @@ func TestDaemonDiesUnderLoad(t *testing.T) {
 		b.insist("stop", "count")
 		said, err := strconv.Atoi(b.lines("counted")[0])
 		must(m.T, err)
-		m.until("the last number is in the log", func() bool { b.numbers(); return b.counted == said })
+		m.Until("the last number is in the log", func() bool { b.numbers(); return b.counted == said })
 		b.k.stop()
 		if left := b.strangers(nil); left != nil {
 			b.Errorf("left behind: %v", left)
@@ -119,7 +121,7 @@ func (b *bustle) begin() {
 	}
 	b.insist(append([]string{"wait"}, stayers...)...)
 	for _, name := range stayers {
-		b.stay[name] = b.pid(name)
+		b.stay[name] = b.Main(name)
 	}
 	for _, name := range []string{"base", "top", "web", "bh", "prog", "he"} {
 		b.minds[name] = &mind{holds: map[string]bool{}}
@@ -136,12 +138,12 @@ func (b *bustle) round(kills int) {
 	others.Go(func() { b.person(stop, "top", "bh", "he") })
 	for range kills {
 		if rand.IntN(2) == 0 { // else it may be before it has begun
-			b.until("the daemon answers", func() bool { _, err := b.ask(); return err == nil })
+			b.Until("the daemon answers", func() bool { _, err := b.Report(); return err == nil })
 		}
 		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond))))
 		lives := b.k.born()
 		b.k.signal(syscall.SIGKILL)
-		b.until("the next daemon is there", func() bool { return b.k.born() > lives })
+		b.Until("the next daemon is there", func() bool { return b.k.born() > lives })
 		if twice := b.twice(); twice != nil {
 			b.Fatalf("they run twice: %v", twice)
 		}
@@ -225,9 +227,9 @@ func (b *bustle) say(args ...string) {
 // twice names the services of which two processes are there.
 func (b *bustle) twice() (names []string) {
 	seen := map[string]int{}
-	for _, pid := range descendants(os.Getpid()) {
+	for _, pid := range livetest.Descendants(os.Getpid()) {
 		words := argv(pid)
-		if _, name, ok := strings.Cut(words, b.path("servant")+" "); ok && argv(parentOf(pid)) != words { // no child on its way to be sleep
+		if _, name, ok := strings.Cut(words, b.Path("servant")+" "); ok && argv(parentOf(pid)) != words { // no child on its way to be sleep
 			if seen[name]++; seen[name] == 2 {
 				names = append(names, name)
 			}
@@ -260,7 +262,7 @@ func (b *bustle) books(round int) {
 
 func (b *bustle) audit() (wrong []string) {
 	tell := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	r, err := b.ask()
+	r, err := b.Report()
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -311,7 +313,7 @@ func (b *bustle) audit() (wrong []string) {
 
 // strangers are processes that belong to nothing that is known to run.
 func (b *bustle) strangers(mains map[int]string) (all []string) {
-	for _, pid := range descendants(os.Getpid()) {
+	for _, pid := range livetest.Descendants(os.Getpid()) {
 		if pid == b.hold.Process.Pid || pid == b.k.pid() || mains[pid] != "" || mains[parentOf(pid)] != "" {
 			continue
 		}

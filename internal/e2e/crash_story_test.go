@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/livetest"
 )
 
 // drama is one play of the story: the daemon dies in it, and is started again.
@@ -39,22 +41,22 @@ func (d *drama) scene() {
 		d.service(name, fmt.Sprintf("exec_start = [%q, %q]\nready = \"fd:3\"\n%s\n", servant, strings.TrimSuffix(name, "@"), more))
 	}
 	note := func(key, word string) string {
-		return fmt.Sprintf("%s = [\"sh\", \"-c\", \"echo %s >>%s\"]\n", key, word, d.path("journal"))
+		return fmt.Sprintf("%s = [\"sh\", \"-c\", \"echo %s >>%s\"]\n", key, word, d.Path("journal"))
 	}
 	d.rules(strings.Replace(cableRule, `linger  = "500ms"`, "", 1))
 	service("lamp", "start_at_boot = true")
 	service("other", "start_at_boot = true")
 	service("side", "limits = { nofile = 256 }") // born on a thread of its own
 	service("base@", "")
-	d.service("slow", fmt.Sprintf("start_at_boot = true\nexec_start = [%q, \"slow\"]\nready = \"check\"\ncheck = [\"test\", \"-e\", %q]\ncheck_every = \"50ms\"\n", servant, d.path("pid-slow")))
+	d.service("slow", fmt.Sprintf("start_at_boot = true\nexec_start = [%q, \"slow\"]\nready = \"check\"\ncheck = [\"test\", \"-e\", %q]\ncheck_every = \"50ms\"\n", servant, d.Path("pid-slow")))
 	d.service("setup@", "type = \"oneshot\"\n"+note("exec_start", "setup")+note("exec_stop", "undo"))
 	service("net@", `needs = ["base@{instance}", "setup@{instance}"]`+"\n"+note("exec_start_pre", "pre")+note("exec_stop_post", "post"))
 	self, err := os.Executable()
 	must(d.T, err)
-	d.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\n", self, counterFile, d.path("counted")))
+	d.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\n", self, counterFile, d.Path("counted")))
 	d.services("runit:sv")
 	d.script("sv/web/run", "for i in 1 2 3 4 5; do echo web line $i; done; exec sleep 1000")
-	d.script("sv/web/log/run", "exec cat >>"+d.path("web.log"))
+	d.script("sv/web/log/run", "exec cat >>"+d.Path("web.log"))
 }
 
 // play is the story, to its end. It is the same for every death. For a play that
@@ -93,7 +95,7 @@ func (d *drama) play() {
 func (d *drama) limited() {
 	d.Helper()
 	var files unix.Rlimit
-	must(d.T, unix.Prlimit(d.pid("side"), unix.RLIMIT_NOFILE, nil, &files))
+	must(d.T, unix.Prlimit(d.Main("side"), unix.RLIMIT_NOFILE, nil, &files))
 	if files.Cur != 256 {
 		d.Errorf("side may open %d files, not 256", files.Cur)
 	}
@@ -144,7 +146,7 @@ func (d *drama) picture() string {
 	d.Helper()
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	if r, err := d.ask(); err == nil {
+	if r, err := d.Report(); err == nil {
 		mains := map[int]string{}
 		for _, s := range r.Services {
 			var holds []string
@@ -163,7 +165,7 @@ func (d *drama) picture() string {
 				line("%s was restarted %d times", s.Name, s.Restarts)
 			}
 		}
-		for _, pid := range descendants(os.Getpid()) {
+		for _, pid := range livetest.Descendants(os.Getpid()) {
 			switch parent := parentOf(pid); {
 			case pid == d.k.pid() || pid == d.hold.Process.Pid:
 			case mains[pid] != "":
@@ -173,7 +175,7 @@ func (d *drama) picture() string {
 			}
 		}
 	} else {
-		for _, pid := range descendants(os.Getpid()) {
+		for _, pid := range livetest.Descendants(os.Getpid()) {
 			if pid != d.hold.Process.Pid {
 				line("process %s", argv(pid))
 			}
@@ -193,12 +195,12 @@ func (d *drama) picture() string {
 	for name, n := range journal {
 		line("%d times in the journal: %s", n, name)
 	}
-	stat, _ := os.ReadFile(d.path("sv/web/supervise/stat"))
+	stat, _ := os.ReadFile(d.Path("sv/web/supervise/stat"))
 	line("web's supervise/stat: %s", strings.TrimSpace(string(stat)))
 	for _, l := range d.lines("web.log") {
 		line("web said %s", l)
 	}
-	for _, root := range []string{d.cgroup(), d.path("run"), d.path("log"), d.path("sv")} {
+	for _, root := range []string{d.cgroup(), d.Path("run"), d.Path("log"), d.Path("sv")} {
 		filepath.WalkDir(root, func(path string, e os.DirEntry, err error) error {
 			if err == nil && (root != d.cgroup() || e.IsDir()) {
 				line("file %s", d.w.short(path))
@@ -227,6 +229,6 @@ func (d *drama) journal() map[string]int {
 // cgroup is the daemon's; it is named after the run directory.
 func (d *drama) cgroup() string {
 	h := fnv.New32a()
-	h.Write([]byte(d.path("run")))
+	h.Write([]byte(d.Path("run")))
 	return fmt.Sprintf("/sys/fs/cgroup/hotsvc-%08x", h.Sum32())
 }

@@ -58,22 +58,18 @@ func TestNumbersSurviveEveryKill(t *testing.T) {
 		m.counter("")
 		m.boot()
 		m.do("start", "count")
-		pid := m.pid("count")
+		pid := m.Main("count")
 		began := time.Now()
 		amidst := 0 // of a transaction
 		for range kills {
-			m.quit(syscall.SIGKILL)
+			m.End(syscall.SIGKILL)
 			amidst += m.openMarks()
-			cmd := m.command()
-			cmd.Stderr = m
-			must(m.T, cmd.Start())
-			m.daemon, m.ended = cmd, make(chan struct{})
-			go func() { cmd.Wait(); close(m.ended) }()
+			m.Launch(m.command())
 			time.Sleep(time.Duration(rand.Int63n(int64(80 * time.Millisecond)))) // at any moment of it
 		}
-		m.quit(syscall.SIGKILL)
+		m.End(syscall.SIGKILL)
 		m.boot()
-		if now := m.pid("count"); now != pid {
+		if now := m.Main("count"); now != pid {
 			m.Errorf("pid %d, before %d", now, pid)
 		}
 		took := time.Since(began)
@@ -81,7 +77,7 @@ func TestNumbersSurviveEveryKill(t *testing.T) {
 		said, err := strconv.Atoi(m.lines("said")[0])
 		must(m.T, err)
 		var lines []string
-		m.until("the last number is in the log", func() bool {
+		m.Until("the last number is in the log", func() bool {
 			lines = m.log("count")
 			return len(lines) > 0 && lines[len(lines)-1] == itoa(said-1)
 		})
@@ -118,7 +114,7 @@ func (m *machine) counter(more string) {
 	m.Helper()
 	self, err := os.Executable()
 	must(m.T, err)
-	m.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\n%s", self, counterFile, m.path("said"), more))
+	m.service("count", fmt.Sprintf("exec_start = [%q]\nenv = { %s = %q }\n%s", self, counterFile, m.Path("said"), more))
 }
 
 // How a log is kept counts at once, and restarts nothing.
@@ -127,16 +123,16 @@ func TestLogIsKeptAnotherWayFromNowOn(t *testing.T) {
 		m.counter("")
 		m.boot()
 		m.do("start", "count")
-		pid := m.pid("count")
-		m.until("it says something", func() bool { return len(m.get("count").LogTail) > 1 })
+		pid := m.Main("count")
+		m.Until("it says something", func() bool { return len(m.Get("count").LogTail) > 1 })
 		m.counter(`log = { max_size = "4kB", keep = 2, stamp = "tai64n" }`)
 		m.do("reload")
-		m.until("two old files are kept", func() bool {
-			old, _ := filepath.Glob(m.path("log/count/@*.s"))
-			text, _ := os.ReadFile(m.path("log/count/current"))
+		m.Until("two old files are kept", func() bool {
+			old, _ := filepath.Glob(m.Path("log/count/@*.s"))
+			text, _ := os.ReadFile(m.Path("log/count/current"))
 			return len(old) == 2 && len(text) > 0 && text[0] == '@'
 		})
-		if now := m.pid("count"); now != pid {
+		if now := m.Main("count"); now != pid {
 			m.Errorf("pid %d, before %d", now, pid)
 		}
 	})
@@ -144,7 +140,7 @@ func TestLogIsKeptAnotherWayFromNowOn(t *testing.T) {
 
 // openMarks counts the transactions that a daemon died in: see internal/svlog/mark.go.
 func (m *machine) openMarks() (n int) {
-	marks, _ := os.ReadFile(m.path("run/marks"))
+	marks, _ := os.ReadFile(m.Path("run/marks"))
 	for at := 64; at+64 <= len(marks); at += 64 {
 		if binary.NativeEndian.Uint64(marks[at:]) != 0 {
 			n++
@@ -156,7 +152,7 @@ func (m *machine) openMarks() (n int) {
 // log is all that a service said, without the stamps.
 func (m *machine) log(name string) (lines []string) {
 	m.Helper()
-	r, err := svlog.OpenReader(m.path(filepath.Join("log", name)), svlog.ReadOptions{Last: -1})
+	r, err := svlog.OpenReader(m.Path(filepath.Join("log", name)), svlog.ReadOptions{Last: -1})
 	must(m.T, err)
 	defer r.Close()
 	for {

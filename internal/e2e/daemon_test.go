@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/livetest"
 )
 
 // refused runs a daemon that must not start, and returns what it said.
@@ -44,10 +46,10 @@ func (m *machine) refused(args ...string) string {
 // readOnly makes a directory that nobody can write to, not even root.
 func (m *machine) readOnly(name string) {
 	m.Helper()
-	must(m.T, os.Mkdir(m.path(name), 0o755))
-	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", 0, "mode=755"))
-	m.Cleanup(func() { unix.Unmount(m.path(name), unix.MNT_DETACH) })
-	must(m.T, unix.Mount("tmpfs", m.path(name), "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "mode=755"))
+	must(m.T, os.Mkdir(m.Path(name), 0o755))
+	must(m.T, unix.Mount("tmpfs", m.Path(name), "tmpfs", 0, "mode=755"))
+	m.Cleanup(func() { unix.Unmount(m.Path(name), unix.MNT_DETACH) })
+	must(m.T, unix.Mount("tmpfs", m.Path(name), "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "mode=755"))
 }
 
 func TestSecondDaemonOnTheSameRunDir(t *testing.T) {
@@ -55,12 +57,12 @@ func TestSecondDaemonOnTheSameRunDir(t *testing.T) {
 		m.service("a", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.do("start", "a")
-		pid := m.pid("a")
+		pid := m.Main("a")
 		out := m.refused()
-		if !strings.Contains(out, m.path("run")) || !strings.Contains(out, "another hotsvc") {
+		if !strings.Contains(out, m.Path("run")) || !strings.Contains(out, "another hotsvc") {
 			m.Errorf("said:\n%s", out)
 		}
-		if got := m.pid("a"); got != pid {
+		if got := m.Main("a"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 	})
@@ -68,10 +70,10 @@ func TestSecondDaemonOnTheSameRunDir(t *testing.T) {
 
 func TestMissingRunDirIsMade(t *testing.T) {
 	live(t, func(m *machine) {
-		m.args = []string{"--run-dir", m.path("deep/er/run"), "--socket", m.path("run/control")}
-		must(m.T, os.Mkdir(m.path("run"), 0o755))
+		m.args = []string{"--run-dir", m.Path("deep/er/run"), "--socket", m.Path("run/control")}
+		must(m.T, os.Mkdir(m.Path("run"), 0o755))
 		m.boot()
-		if _, err := os.Stat(m.path("deep/er/run/lock")); err != nil {
+		if _, err := os.Stat(m.Path("deep/er/run/lock")); err != nil {
 			m.Error(err)
 		}
 	})
@@ -80,11 +82,11 @@ func TestMissingRunDirIsMade(t *testing.T) {
 func TestRunDirThatCannotBeWritten(t *testing.T) {
 	live(t, func(m *machine) {
 		m.readOnly("run")
-		if out := m.refused(); !strings.Contains(out, m.path("run")) || !strings.Contains(out, "read-only") {
+		if out := m.refused(); !strings.Contains(out, m.Path("run")) || !strings.Contains(out, "read-only") {
 			m.Errorf("said:\n%s", out)
 		}
 		m.file("plain", "")
-		if out := m.refused("--run-dir", m.path("plain/run")); !strings.Contains(out, "not a directory") {
+		if out := m.refused("--run-dir", m.Path("plain/run")); !strings.Contains(out, "not a directory") {
 			m.Errorf("said:\n%s", out)
 		}
 	})
@@ -93,7 +95,7 @@ func TestRunDirThatCannotBeWritten(t *testing.T) {
 func TestSocketThatCannotBeMade(t *testing.T) {
 	live(t, func(m *machine) {
 		m.file("plain", "precious")
-		for _, path := range []string{m.path("plain"), m.path("no/such/dir/control"), "/" + strings.Repeat("x", 120)} {
+		for _, path := range []string{m.Path("plain"), m.Path("no/such/dir/control"), "/" + strings.Repeat("x", 120)} {
 			if out := m.refused("--socket", path); !strings.Contains(out, path) {
 				m.Errorf("it does not name %s:\n%s", path, out)
 			}
@@ -106,20 +108,20 @@ func TestSocketThatCannotBeMade(t *testing.T) {
 
 func TestFullRunDirIsSaidAndSurvived(t *testing.T) {
 	live(t, func(m *machine) {
-		must(m.T, os.Mkdir(m.path("run"), 0o755))
-		must(m.T, unix.Mount("tmpfs", m.path("run"), "tmpfs", 0, "size=256k,mode=755"))
-		m.Cleanup(func() { unix.Unmount(m.path("run"), unix.MNT_DETACH) })
+		must(m.T, os.Mkdir(m.Path("run"), 0o755))
+		must(m.T, unix.Mount("tmpfs", m.Path("run"), "tmpfs", 0, "size=256k,mode=755"))
+		m.Cleanup(func() { unix.Unmount(m.Path("run"), unix.MNT_DETACH) })
 		m.service("a", `exec_start = ["sleep", "1000"]`+"\nbackoff = { first = \"200ms\", max = \"200ms\" }")
 		m.boot()
-		if err := os.WriteFile(m.path("run/fill"), make([]byte, 1<<20), 0o644); err == nil {
+		if err := os.WriteFile(m.Path("run/fill"), make([]byte, 1<<20), 0o644); err == nil {
 			m.Fatal("it is not full")
 		}
 		m.do("start", "a", "--no-wait")
-		m.until("status tells it", func() bool {
+		m.Until("status tells it", func() bool {
 			return strings.Contains(strings.Join(m.report().Degraded, "\n"), "no space left")
 		})
-		must(m.T, os.Remove(m.path("run/fill")))
-		m.is("a", "up") // by itself
+		must(m.T, os.Remove(m.Path("run/fill")))
+		m.Is("a", "up") // by itself
 	})
 }
 
@@ -129,9 +131,9 @@ func TestReadOnlyLogDir(t *testing.T) {
 		m.service("a", `exec_start = ["sh", "-c", "echo hello; exec sleep 1000"]`)
 		m.boot()
 		m.do("start", "a")
-		m.pid("a")
-		m.until("status tells it", func() bool {
-			return strings.Contains(strings.Join(m.report().Degraded, "\n"), m.path("log"))
+		m.Main("a")
+		m.Until("status tells it", func() bool {
+			return strings.Contains(strings.Join(m.report().Degraded, "\n"), m.Path("log"))
 		})
 	})
 }
@@ -144,18 +146,18 @@ func TestTermStopsInOrderAndLeavesNothing(t *testing.T) {
 		m.service("side", m.sleeper("side")+"after = [\"top\"]\n")
 		m.boot()
 		m.do("start", "top", "side")
-		m.until("all have begun", func() bool { return len(m.lines("journal")) == 4 })
-		pids := []int{m.pid("base"), m.pid("mid"), m.pid("top"), m.pid("side")}
-		m.quit(syscall.SIGTERM)
+		m.Until("all have begun", func() bool { return len(m.lines("journal")) == 4 })
+		pids := []int{m.Main("base"), m.Main("mid"), m.Main("top"), m.Main("side")}
+		m.End(syscall.SIGTERM)
 		if got := strings.Join(m.lines("journal")[4:], ","); got != "end side,end top,end mid,end base" {
 			m.Errorf("the order was %s", got)
 		}
 		for _, pid := range pids {
-			if alive(pid) {
+			if livetest.Alive(pid) {
 				m.Errorf("process %d outlives the daemon", pid)
 			}
 		}
-		if left, _ := filepath.Glob(m.path("run/control")); left != nil {
+		if left, _ := filepath.Glob(m.Path("run/control")); left != nil {
 			m.Errorf("left behind: %v", left)
 		}
 		m.fails(111, "status")
@@ -170,7 +172,7 @@ func TestNextDaemonAdoptsWhatTheLastOneLeft(t *testing.T) {
 				m.service("net@", m.sleeper("{instance}"))
 				m.service("base", m.sleeper("base"))
 				m.service("top", m.sleeper("top")+"needs = [\"base\"]\n")
-				m.service("done", "type = \"oneshot\"\nexec_start = [\"sh\", \"-c\", \"echo once >>"+m.path("once")+"\"]")
+				m.service("done", "type = \"oneshot\"\nexec_start = [\"sh\", \"-c\", \"echo once >>"+m.Path("once")+"\"]")
 				m.boot()
 				m.cable("wan0")
 				m.do("start", "top")
@@ -178,35 +180,35 @@ func TestNextDaemonAdoptsWhatTheLastOneLeft(t *testing.T) {
 				names := []string{"net@wan0", "base", "top"}
 				var pids []int
 				for _, n := range names {
-					pids = append(pids, m.pid(n))
+					pids = append(pids, m.Main(n))
 				}
-				m.until("all have begun", func() bool { return len(m.lines("journal")) == 3 })
+				m.Until("all have begun", func() bool { return len(m.lines("journal")) == 3 })
 				for range 2 {
-					m.quit(sig)
+					m.End(sig)
 					m.boot()
 					for i, n := range names {
-						m.is(n, "up")
-						if got := m.pid(n); got != pids[i] || !alive(got) {
+						m.Is(n, "up")
+						if got := m.Main(n); got != pids[i] || !livetest.Alive(got) {
 							m.Errorf("%s has pid %d, before %d", n, got, pids[i])
 						}
-						if s := m.get(n); s.Restarts != 0 || s.Want != "up" {
+						if s := m.Get(n); s.Restarts != 0 || s.Want != "up" {
 							m.Errorf("%s: %d restarts, want %s", n, s.Restarts, s.Want)
 						}
 					}
 				}
-				if n := len(m.lines("journal")); n != 3 || len(m.lines("once")) != 1 || m.get("done").State != "up" {
-					m.Errorf("journal %v, once %v, done is %s", m.lines("journal"), m.lines("once"), m.get("done").State)
+				if n := len(m.lines("journal")); n != 3 || len(m.lines("once")) != 1 || m.Get("done").State != "up" {
+					m.Errorf("journal %v, once %v, done is %s", m.lines("journal"), m.lines("once"), m.Get("done").State)
 				}
-				if s := m.get("base"); len(s.Holds) != 1 || s.Holds[0].Count != 1 {
+				if s := m.Get("base"); len(s.Holds) != 1 || s.Holds[0].Count != 1 {
 					m.Errorf("the person's hold: %+v", s.Holds)
 				}
 				// It is a real parent to them: it hears of ends, and stops them.
 				must(m.T, unix.Kill(pids[0], unix.SIGKILL))
-				m.until("started again", func() bool { s := m.get("net@wan0"); return s.State == "up" && *s.Pid != pids[0] })
+				m.Until("started again", func() bool { s := m.Get("net@wan0"); return s.State == "up" && *s.Pid != pids[0] })
 				m.do("release", "base")
 				m.do("stop", "top", "base")
-				m.gone(pids[1])
-				m.gone(pids[2])
+				m.Gone(pids[1])
+				m.Gone(pids[2])
 			})
 		})
 	}
@@ -219,14 +221,14 @@ func TestCablePulledWhileNoDaemonRuns(t *testing.T) {
 		m.boot()
 		m.cable("wan0")
 		m.cable("wan1")
-		pid0, pid1 := m.pid("net@wan0"), m.pid("net@wan1")
-		m.quit(syscall.SIGKILL)
+		pid0, pid1 := m.Main("net@wan0"), m.Main("net@wan1")
+		m.End(syscall.SIGKILL)
 		m.remove("wan0")
 		m.cable("wan2")
 		m.boot()
-		m.gone(pid0)
-		m.is("net@wan2", "up")
-		if got := m.pid("net@wan1"); got != pid1 {
+		m.Gone(pid0)
+		m.Is("net@wan2", "up")
+		if got := m.Main("net@wan1"); got != pid1 {
 			m.Errorf("pid %d, before %d", got, pid1)
 		}
 	})

@@ -46,7 +46,7 @@ func examples(t *testing.T, story func(m *machine)) {
 		m.put("/etc/passwd", "root:x:0:0::/:/bin/sh\nlogger:x:7001:7001::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n")
 		m.put("/etc/group", "root:x:0:\nlogger:x:7001:\nnogroup:x:65534:\n")
 		for _, name := range []string{"sv", "svc", "svok", "svlogd", "chpst", "setuidgid", "softlimit"} {
-			must(t, os.Symlink(program("hsctl"), filepath.Join(fakes, name)))
+			must(t, os.Symlink(livetest.Program("hsctl"), filepath.Join(fakes, name)))
 		}
 		m.sh("cp " + upstream + "/std_service_logger " + fakes)
 		os.Setenv("PATH", fakes+":"+os.Getenv("PATH")+":"+debian)
@@ -138,7 +138,7 @@ func (m *machine) says(command, pattern string) {
 	m.Helper()
 	re := regexp.MustCompile("^" + pattern + "$")
 	var last string
-	m.until(command+" says "+pattern, func() bool {
+	m.Until(command+" says "+pattern, func() bool {
 		if out := m.sh(command); !re.MatchString(out) {
 			if out != last {
 				m.Logf("%s says %q", command, out)
@@ -153,7 +153,7 @@ func (m *machine) says(command, pattern string) {
 // has waits until a file has these texts, in this order.
 func (m *machine) has(name string, texts ...string) {
 	m.Helper()
-	m.until(fmt.Sprintf("%s has %q in this order", name, texts), func() bool {
+	m.Until(fmt.Sprintf("%s has %q in this order", name, texts), func() bool {
 		b, _ := os.ReadFile(name)
 		rest, ok := string(b), true
 		for _, text := range texts {
@@ -194,7 +194,7 @@ func TestBusyboxExamplesConfigureTheNetwork(t *testing.T) {
 				began := time.Now()
 				m.boot()
 				configured := func() bool { return m.word("dum0", "address4") == "172.16.42.177/24" }
-				m.until("dum0 is configured", configured)
+				m.Until("dum0 is configured", configured)
 				m.says("sv status fw dhcp_dum0", fwDown+dhcpUp)
 				m.Logf("all is up after %v", time.Since(began).Round(time.Millisecond))
 				m.configured()
@@ -202,13 +202,13 @@ func TestBusyboxExamplesConfigureTheNetwork(t *testing.T) {
 				m.asksOnce()
 				m.says("sv status fw dhcp_dum0", fwDown+dhcpUp)
 
-				before, pid := m.runs(), m.pid("dhcp_dum0")
+				before, pid := m.runs(), m.Main("dhcp_dum0")
 				if out := m.sh(`env - PATH="$PATH" svc -d dhcp_dum0`); out != "" {
 					m.Errorf("svc says %q", out)
 				}
 				m.says("sv status dhcp_dum0 fw", dhcpDown+fwDown)
-				m.until("the address is gone", func() bool { return m.word("dum0", "address4") == "" })
-				m.gone(pid)
+				m.Until("the address is gone", func() bool { return m.word("dum0", "address4") == "" })
+				m.Gone(pid)
 				m.has("/var/log/service/dhcp_dum0/current", "Finish: deconfiguring")
 				if m.runs() == before {
 					m.Error("fw has not run since")
@@ -219,7 +219,7 @@ func TestBusyboxExamplesConfigureTheNetwork(t *testing.T) {
 					}
 				}
 				m.sh("svc -u dhcp_dum0")
-				m.until("dum0 is configured again", configured)
+				m.Until("dum0 is configured again", configured)
 				m.says("sv status fw dhcp_dum0", fwDown+dhcpUp)
 			})
 		})
@@ -263,7 +263,7 @@ func (m *machine) logged(handler bool) {
 	if err := unix.Stat(dir+"/current", &st); err != nil || st.Uid != 7001 || st.Gid != 7001 {
 		m.Errorf("the log is of %d:%d: %v", st.Uid, st.Gid, err)
 	}
-	process, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.pid("dhcp_dum0/log")))
+	process, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.Main("dhcp_dum0/log")))
 	if must(m.T, err); !strings.Contains(string(process), "Uid:\t7001\t7001\t7001\t7001\n") || !strings.Contains(string(process), "Name:\tsvlogd\n") {
 		m.Errorf("the logger is\n%s", process)
 	}
@@ -282,18 +282,18 @@ func (m *machine) asksOnce() {
 	m.put("/run/wait", "")
 	m.sh("svc -u fw")
 	m.says("sv status fw", `run: fw: \(pid \d+\) \d+s, want down\n`) // it has said so itself
-	pid := m.pid("fw")
+	pid := m.Main("fw")
 	for range 3 {
 		m.sh(`env - PATH="$PATH" svc -u fw`)
 	}
 	m.says("sv status fw", `run: fw: \(pid \d+\) \d+s\n`)
-	if m.runs() != before || m.pid("fw") != pid {
+	if m.runs() != before || m.Main("fw") != pid {
 		m.Error("fw was cut short")
 	}
 	must(m.T, os.Remove("/run/wait"))
-	m.until("it has run twice", func() bool { return m.runs() == before+2 })
+	m.Until("it has run twice", func() bool { return m.runs() == before+2 })
 	m.says("sv status fw", fwDown)
 	m.never("it runs once more", 3*quiet, func() bool { return m.runs() != before+2 })
 	m.sh("svc -u fw")
-	m.until("it has run as often as it was asked", func() bool { return m.runs() == before+3 })
+	m.Until("it has run as often as it was asked", func() bool { return m.runs() == before+3 })
 }

@@ -25,7 +25,7 @@ func (m *machine) instance(of, name string) {
 }
 
 // copied is a file of an instance's own directory.
-func (m *machine) copied(name string) string { return m.path("run/service/" + name) }
+func (m *machine) copied(name string) string { return m.Path("run/service/" + name) }
 
 // brief makes sleeps brief, but for those of our fakes. Scripts that have no PATH
 // any more find this one, too.
@@ -44,7 +44,7 @@ func commandLine(pid int) string {
 // becomes waits until a service's process is that program, with those arguments.
 func (m *machine) becomes(name, command string) {
 	m.Helper()
-	m.until(name+" is "+command, func() bool { return commandLine(m.running(name)) == command })
+	m.Until(name+" is "+command, func() bool { return commandLine(m.running(name)) == command })
 }
 
 // applet is one of the machine's own busybox.
@@ -77,8 +77,8 @@ func TestBusyboxExamplesServe(t *testing.T) {
 			m.Errorf("the web server says %q", text)
 		}
 		m.talk(m.dial(21), "", "220", "USER nobody", "331")
-		m.until("the file comes by TFTP", func() bool { return m.tftp("\x00\x01kernel\x00octet\x00") == "\x00\x03\x00\x01an image" })
-		m.until("inetd answers", func() bool {
+		m.Until("the file comes by TFTP", func() bool { return m.tftp("\x00\x01kernel\x00octet\x00") == "\x00\x03\x00\x01an image" })
+		m.Until("inetd answers", func() bool {
 			c, err := net.DialTimeout("tcp", "[::1]:444", time.Second)
 			if err != nil {
 				return false
@@ -91,7 +91,7 @@ func TestBusyboxExamplesServe(t *testing.T) {
 		resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:53")
 		}}
-		m.until("the name server answers", func() bool {
+		m.Until("the name server answers", func() bool {
 			ctx, done := context.WithTimeout(context.Background(), time.Second)
 			defer done()
 			got, err := resolver.LookupHost(ctx, "printer.test.")
@@ -121,7 +121,7 @@ exec busybox udhcpc "$@"`)
 		m.example("dhcpd_if", "dhcpd_dum1")
 		m.address(nil, "dum1", "192.168.0.1/24")
 		m.boot()
-		m.until("there is a lease", func() bool {
+		m.Until("there is a lease", func() bool {
 			text, _ := os.ReadFile(m.copied("dhcp_dum0/dhcp_dum0.ipconf"))
 			return strings.Contains(string(text), "ip[$cfg]='192.168.0.")
 		})
@@ -143,9 +143,9 @@ func TestBusyboxExampleZeroconfAndFirewall(t *testing.T) {
 		m.example("fw", "fw")
 		m.example("zcip_if", "zcip_dum0")
 		m.boot()
-		m.until("dum0 has an address", func() bool { return strings.HasPrefix(m.word("dum0", "linklocal4"), "169.254.") })
+		m.Until("dum0 has an address", func() bool { return strings.HasPrefix(m.word("dum0", "linklocal4"), "169.254.") })
 		m.sh("svc -d zcip_dum0")
-		m.until("it has none", func() bool { return m.word("dum0", "linklocal4") == "" })
+		m.Until("it has none", func() bool { return m.word("dum0", "linklocal4") == "" })
 		m.has("/var/log/service/zcip_dum0/current", "* Starting zcip on dum0 [", "Finish: deconfiguring\n")
 	})
 }
@@ -161,8 +161,8 @@ func TestBusyboxExampleClientOfAMissingLink(t *testing.T) {
 			m.example("fw", "fw")
 			m.example("dhcp_if", "dhcp_dum0")
 			m.boot()
-			m.until("fw runs again and again", func() bool { return m.runs() >= 3 })
-			if s := m.get("dhcp_dum0"); s.Restarts == 0 || s.State == "failed" {
+			m.Until("fw runs again and again", func() bool { return m.runs() >= 3 })
+			if s := m.Get("dhcp_dum0"); s.Restarts == 0 || s.State == "failed" {
 				m.Errorf("%+v", s)
 			}
 		})
@@ -178,13 +178,13 @@ func TestBusyboxExampleClientOfAMissingLink(t *testing.T) {
 			m.boot()
 			m.says("sv status fw dhcp_dum0", fwDown+`down: dhcp_dum0: \d+s; run: log: .*\n`)
 			m.cable("dum0")
-			m.until("dum0 is configured", func() bool { return m.word("dum0", "address4") == "172.16.42.177/24" })
+			m.Until("dum0 is configured", func() bool { return m.word("dum0", "address4") == "172.16.42.177/24" })
 			m.says("sv status fw", fwDown)
 			before := m.runs()
 			m.remove("dum0")
 			m.says("sv status dhcp_dum0", `down: dhcp_dum0: \d+s; run: log: .*\n`)
 			m.has("/var/log/service/dhcp_dum0/current", "* Starting udhcpc on dum0", "Finish: deconfiguring")
-			m.until("fw has run for the end", func() bool { return m.runs() == before+1 })
+			m.Until("fw has run for the end", func() bool { return m.runs() == before+1 })
 			m.says("sv status fw", fwDown)
 			m.never("it runs again", 3*quiet, func() bool { return m.runs() != before+1 })
 		})
@@ -226,17 +226,17 @@ func TestBusyboxExamplePingerStartsTheClientAnew(t *testing.T) {
 		m.instance("dhcp_if", "dhcp_dum0")
 		m.instance("dhcp_if_pinger", "dhcp_dum0_pinger")
 		m.boot()
-		m.until("the router answers", func() bool {
-			return strings.Contains(strings.Join(m.get("dhcp_dum0_pinger").LogTail, "\n"), "1 packets received")
+		m.Until("the router answers", func() bool {
+			return strings.Contains(strings.Join(m.Get("dhcp_dum0_pinger").LogTail, "\n"), "1 packets received")
 		})
-		pid := m.pid("dhcp_dum0")
+		pid := m.Main("dhcp_dum0")
 		log := m.copied("dhcp_dum0_pinger/run.log")
 		os.Remove(log) // it may have asked before fw was done
 		l, err := there.LinkByName("dum1")
 		must(m.T, err)
 		a, _ := netlink.ParseAddr("172.16.42.98/24")
 		must(m.T, there.AddrDel(l, a))
-		m.until("the client is another one", func() bool { now := m.running("dhcp_dum0"); return now != 0 && now != pid })
+		m.Until("the client is another one", func() bool { now := m.running("dhcp_dum0"); return now != 0 && now != pid })
 		m.has(log, "Failed to ping 172.16.42.98, fail count:1\n", "fail count:5\n", "Restarting dhcp_dum0\n")
 	})
 }
@@ -265,9 +265,9 @@ func TestBusyboxExampleTimeServerAsksWhomTheLeaseNames(t *testing.T) {
 
 func TestBusyboxExamplesOnTheConsole(t *testing.T) {
 	examples(t, func(m *machine) {
-		m.fake("setfont", `echo setfont "$@" >>`+m.path("journal"))
+		m.fake("setfont", `echo setfont "$@" >>`+m.Path("journal"))
 		m.fake("loadkeys", "")
-		m.fake("gpm", `echo gpm "$@" >>`+m.path("journal")+"\nexec sleep 1000")
+		m.fake("gpm", `echo gpm "$@" >>`+m.Path("journal")+"\nexec sleep 1000")
 		m.dev()
 		screens := map[string]*screen{"tty1": m.terminal("tty1"), "tty2": m.terminal("tty2"), "tty9": m.terminal("tty9")}
 		for _, name := range []string{"getty_tty1", "nmeter", "gpm"} {
@@ -277,12 +277,12 @@ func TestBusyboxExamplesOnTheConsole(t *testing.T) {
 		must(m.T, os.Symlink("getty_tty1", varService+"/getty_tty3"))
 		m.boot()
 		m.told("gpm -D -2 -m /dev/psaux -t ps2")
-		m.until("a line of numbers", func() bool { return strings.Contains(screens["tty9"].text(), "\n") })
+		m.Until("a line of numbers", func() bool { return strings.Contains(screens["tty9"].text(), "\n") })
 		m.becomes("getty_tty3", "sleep 32000")
 		for name, dir := range map[string]string{"tty1": varService + "/getty_tty1", "tty2": m.copied("getty_tty2")} {
-			m.until("somebody is asked for a name on "+name, func() bool { return strings.Contains(screens[name].text(), "login:") })
+			m.Until("somebody is asked for a name on "+name, func() bool { return strings.Contains(screens[name].text(), "login:") })
 			m.becomes("getty_"+name, "getty 38400 /dev/"+name+" linux")
-			env, _ := os.ReadFile("/proc/" + itoa(m.pid("getty_"+name)) + "/environ")
+			env, _ := os.ReadFile("/proc/" + itoa(m.Main("getty_"+name)) + "/environ")
 			got := strings.Split(strings.TrimSuffix(string(env), "\x00"), "\x00")
 			slices.Sort(got)
 			if want := []string{"LOGIN_PRE_SUID_SCRIPT=" + dir + "/login.sh", "PATH=" + os.Getenv("PATH"), "TERM=linux"}; !slices.Equal(got, want) {

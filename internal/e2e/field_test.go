@@ -44,15 +44,15 @@ func TestServiceThatBridgesItsOwnLinkIsStartedOnce(t *testing.T) {
 		m.boot()
 		addBridge(m)
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
-		m.until("in the bridge", func() bool { return m.word("wan0", "master") == "br0" })
+		pid := m.Main("net@wan0")
+		m.Until("in the bridge", func() bool { return m.word("wan0", "master") == "br0" })
 		m.never("a second start", quiet, func() bool { return starts(m, "wan0") > 1 })
-		if got := m.pid("net@wan0"); got != pid {
+		if got := m.Main("net@wan0"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 		m.pull("wan0")
-		m.is("net@wan0", "down")
-		m.until("out of the bridge", func() bool { return m.word("wan0", "master") == "" })
+		m.Is("net@wan0", "down")
+		m.Until("out of the bridge", func() bool { return m.word("wan0", "master") == "" })
 		m.never("a start without a cable", quiet, func() bool { return starts(m, "wan0") > 1 })
 	})
 }
@@ -68,11 +68,11 @@ func TestRuleThatItsOwnServiceUndoesIsDamped(t *testing.T) {
 		m.boot()
 		addBridge(m)
 		m.cable("wan0")
-		m.until("suppressed, and why says so", func() bool {
+		m.Until("suppressed, and why says so", func() bool {
 			out, code := m.try("why", "net@wan0")
 			return code == 1 && strings.Contains(out, "suppressed")
 		})
-		m.until("its end", func() bool { return m.get("net@wan0").State != "stopping" })
+		m.Until("its end", func() bool { return m.Get("net@wan0").State != "stopping" })
 		was := starts(m, "wan0")
 		m.never("a start while it is suppressed", quiet, func() bool { return starts(m, "wan0") > was })
 		if was > 4 {
@@ -104,9 +104,9 @@ func TestCablesPluggedWhileTheDaemonStartsAreStartedOnceEach(t *testing.T) {
 		m.boot()
 		<-plugged
 		for i := range cables {
-			m.is(fmt.Sprintf("net@wan%d", i), "up")
+			m.Is(fmt.Sprintf("net@wan%d", i), "up")
 		}
-		m.until("all began", func() bool { return len(m.lines("journal")) >= cables })
+		m.Until("all began", func() bool { return len(m.lines("journal")) >= cables })
 		m.never("a second start, or an end", quiet, func() bool { return len(m.lines("journal")) != cables })
 	})
 }
@@ -118,16 +118,16 @@ func TestTouchingOneInstanceLeavesTheOtherAlone(t *testing.T) {
 		m.boot()
 		m.cable("wan0")
 		m.cable("wan1")
-		before, other := m.pid("net@wan0"), m.pid("net@wan1")
+		before, other := m.Main("net@wan0"), m.Main("net@wan1")
 		m.do("restart", "net@wan0")
-		if m.pid("net@wan0") == before {
+		if m.Main("net@wan0") == before {
 			m.Error("net@wan0 was not restarted")
 		}
 		m.do("stop", "net@wan0")
 		m.do("start", "net@wan0")
 		m.pull("wan0")
-		m.is("net@wan0", "down")
-		if s := m.get("net@wan1"); *s.Pid != other || s.Restarts != 0 || starts(m, "wan1") != 1 {
+		m.Is("net@wan0", "down")
+		if s := m.Get("net@wan1"); *s.Pid != other || s.Restarts != 0 || starts(m, "wan1") != 1 {
 			m.Errorf("net@wan1 has pid %d, before %d: %v", *s.Pid, other, m.lines("journal"))
 		}
 	})
@@ -140,9 +140,9 @@ func TestCircleIsRefusedByNameAndNobodyIsPunished(t *testing.T) {
 		m.service("b", m.sleeper("b"))
 		m.boot()
 		m.do("start", "innocent", "a")
-		pids := map[string]int{"innocent": m.pid("innocent"), "a": m.pid("a"), "b": m.pid("b")}
+		pids := map[string]int{"innocent": m.Main("innocent"), "a": m.Main("a"), "b": m.Main("b")}
 		m.service("b", m.sleeper("b")+`needs = ["a"]`)
-		for _, verb := range [][]string{{"check", m.dir}, {"reload"}} {
+		for _, verb := range [][]string{{"check", m.Dir}, {"reload"}} {
 			out, code := m.try(verb...)
 			if code == 0 || !strings.Contains(out, `b.toml:2:10: needs: "a" closes a circle: a → b → a`) || strings.Contains(out, "innocent") {
 				m.Errorf("%v: %d\n%s", verb, code, out)
@@ -150,15 +150,15 @@ func TestCircleIsRefusedByNameAndNobodyIsPunished(t *testing.T) {
 		}
 		m.never("anything that ends", 300*time.Millisecond, func() bool {
 			for name, pid := range pids {
-				if s := m.get(name); s.State != "up" || *s.Pid != pid {
+				if s := m.Get(name); s.State != "up" || *s.Pid != pid {
 					return true
 				}
 			}
 			return false
 		})
 		// Nor does a daemon that finds it when it starts drop those who have no part in it.
-		m.quit(syscall.SIGTERM)
+		m.End(syscall.SIGTERM)
 		m.boot()
-		m.is("innocent", "up")
+		m.Is("innocent", "up")
 	})
 }

@@ -70,11 +70,11 @@ func forge(forgeries []forgery) (sent map[int]int, why error) {
 func (m *machine) unmoved(pid int) {
 	m.Helper()
 	m.uevents("add@/devices/true\x00ACTION=add\x00DEVPATH=/devices/true\x00SUBSYSTEM=e2e\x00")
-	m.is("dev@true", "up") // so all that came before has been read
-	if s := m.get("dev@forged"); len(s.Holds) != 0 || s.State != "down" {
+	m.Is("dev@true", "up") // so all that came before has been read
+	if s := m.Get("dev@forged"); len(s.Holds) != 0 || s.State != "down" {
 		m.Errorf("a forged device holds: %+v", s)
 	}
-	if got := m.pid("net@wan0"); got != pid {
+	if got := m.Main("net@wan0"); got != pid {
 		m.Errorf("a forged end of a link: pid %d, before %d", got, pid)
 	}
 }
@@ -88,13 +88,13 @@ func TestForgedMessagesAreCountedAndShown(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
+		pid := m.Main("net@wan0")
 		sent, err := forge(m.forgeries("wan0"))
 		if err != nil || sent[unix.NETLINK_KOBJECT_UEVENT] < 2 || sent[unix.NETLINK_ROUTE] < 2 {
 			m.Fatalf("sent %v: %v", sent, err)
 		}
 		for name, family := range map[string]int{"uevent": unix.NETLINK_KOBJECT_UEVENT, "link": unix.NETLINK_ROUTE} {
-			m.until(name+" has counted them", func() bool { return m.source(name).Refused >= 2 })
+			m.Until(name+" has counted them", func() bool { return m.source(name).Refused >= 2 })
 			if out := m.do("status"); !strings.Contains(out, "source "+name+": synced, ") || !strings.Contains(out, "not believed") {
 				m.Errorf("%d forged messages of %s, and status says\n%s", sent[family], name, out)
 			}
@@ -114,7 +114,7 @@ func TestAnotherUserCannotForge(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
+		pid := m.Main("net@wan0")
 		forgeries := m.forgeries("wan0")
 		type outcome struct {
 			sent map[int]int
@@ -136,7 +136,7 @@ func TestAnotherUserCannotForge(t *testing.T) {
 			t.Errorf("uid 12345 gets %v, want EPERM", o.err)
 		}
 		for name, family := range map[string]int{"uevent": unix.NETLINK_KOBJECT_UEVENT, "link": unix.NETLINK_ROUTE} {
-			m.until(name+" has counted what came", func() bool { return int(m.source(name).Refused) >= o.sent[family] })
+			m.Until(name+" has counted what came", func() bool { return int(m.source(name).Refused) >= o.sent[family] })
 		}
 		m.unmoved(pid)
 		t.Logf("of uid 12345's messages the kernel let through %v", o.sent)

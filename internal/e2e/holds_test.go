@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"hotsvc/internal/livetest"
 )
 
 func TestPersonsHoldOutlivesTheRules(t *testing.T) {
@@ -16,15 +18,15 @@ func TestPersonsHoldOutlivesTheRules(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
+		pid := m.Main("net@wan0")
 		m.do("require", "net@wan0")
 		m.pull("wan0")
-		m.until("only the person holds it", func() bool {
-			s := m.get("net@wan0")
+		m.Until("only the person holds it", func() bool {
+			s := m.Get("net@wan0")
 			return len(s.Holds) == 1 && strings.HasPrefix(s.Holds[0].Holder, "uid:")
 		})
-		m.never("it goes", quiet, func() bool { return m.get("net@wan0").State != "up" })
-		if got := m.pid("net@wan0"); got != pid {
+		m.never("it goes", quiet, func() bool { return m.Get("net@wan0").State != "up" })
+		if got := m.Main("net@wan0"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 		for _, verb := range []string{"why", "status"} {
@@ -33,7 +35,7 @@ func TestPersonsHoldOutlivesTheRules(t *testing.T) {
 			}
 		}
 		m.do("release", "net@wan0")
-		m.is("net@wan0", "down")
+		m.Is("net@wan0", "down")
 	})
 }
 
@@ -53,16 +55,16 @@ func TestTwoHundredRequiresAtOnceNeedTwoHundredReleases(t *testing.T) {
 			all.Wait()
 		}
 		parallel("require")
-		if s := m.get("a"); len(s.Holds) != 1 || s.Holds[0].Count != 200 || s.State != "up" {
+		if s := m.Get("a"); len(s.Holds) != 1 || s.Holds[0].Count != 200 || s.State != "up" {
 			m.Fatalf("after 200 requires: %+v", s.Holds)
 		}
 		m.do("release", "a")
-		if s := m.get("a"); len(s.Holds) != 1 || s.Holds[0].Count != 199 || s.State != "up" {
+		if s := m.Get("a"); len(s.Holds) != 1 || s.Holds[0].Count != 199 || s.State != "up" {
 			m.Fatalf("after one release: %+v", s.Holds)
 		}
 		m.do("require", "a")
 		parallel("release")
-		if s := m.get("a"); s.State != "down" || len(s.Holds) != 0 {
+		if s := m.Get("a"); s.State != "down" || len(s.Holds) != 0 {
 			m.Errorf("after 200 releases: %+v", s)
 		}
 		m.fails(1, "release", "a")
@@ -70,7 +72,7 @@ func TestTwoHundredRequiresAtOnceNeedTwoHundredReleases(t *testing.T) {
 		m.do("require", "a", "--as", "me")
 		m.do("require", "a", "--as", "me")
 		m.do("release", "a", "--as", "me")
-		m.is("a", "down")
+		m.Is("a", "down")
 	})
 }
 
@@ -80,39 +82,39 @@ func TestHoldEndsWithItsCommandHoweverThatDies(t *testing.T) {
 		m.boot()
 		cmd := m.hsctl("hold", "a", "--", "sleep", "1000")
 		must(m.T, cmd.Start())
-		m.is("a", "up")
-		if s := m.get("a"); len(s.Holds) != 1 || s.Holds[0].Holder != fmt.Sprintf("pid:%d", cmd.Process.Pid) {
+		m.Is("a", "up")
+		if s := m.Get("a"); len(s.Holds) != 1 || s.Holds[0].Holder != fmt.Sprintf("pid:%d", cmd.Process.Pid) {
 			m.Errorf("holds: %+v", s.Holds)
 		}
 		must(m.T, cmd.Process.Kill())
 		cmd.Wait()
-		m.is("a", "down")
+		m.Is("a", "down")
 		err := m.hsctl("hold", "a", "--", "sh", "-c", "exit 7").Run()
 		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 7 {
 			m.Errorf("exit status of the command: %v", err)
 		}
-		m.is("a", "down")
+		m.Is("a", "down")
 	})
 }
 
 func TestCallerKilledWhileItWaitsLeavesNoHold(t *testing.T) {
 	live(t, func(m *machine) {
-		m.service("slow", `exec_start = ["sleep", "1000"]`+"\nready = \"check\"\ncheck = [\"test\", \"-e\", \""+m.path("ready")+"\"]\ncheck_every = \"50ms\"")
+		m.service("slow", `exec_start = ["sleep", "1000"]`+"\nready = \"check\"\ncheck = [\"test\", \"-e\", \""+m.Path("ready")+"\"]\ncheck_every = \"50ms\"")
 		m.boot()
 		for _, args := range [][]string{{"require", "slow"}, {"hold", "slow", "--", "sleep", "1000"}} {
 			cmd := m.hsctl(args...)
 			must(m.T, cmd.Start())
-			m.is("slow", "starting")
+			m.Is("slow", "starting")
 			must(m.T, cmd.Process.Kill())
 			cmd.Wait()
-			m.is("slow", "down")
-			if s := m.get("slow"); len(s.Holds) != 0 {
+			m.Is("slow", "down")
+			if s := m.Get("slow"); len(s.Holds) != 0 {
 				m.Errorf("%s leaves %+v", args[0], s.Holds)
 			}
 		}
 		// Nor does one that gives up.
 		m.fails(2, "require", "slow", "--timeout", "300ms")
-		m.is("slow", "down")
+		m.Is("slow", "down")
 		m.file("ready", "")
 		m.do("require", "slow")
 	})
@@ -121,15 +123,15 @@ func TestCallerKilledWhileItWaitsLeavesNoHold(t *testing.T) {
 func TestStopFromInsideAnswersItsCaller(t *testing.T) {
 	liveBothWays(t, func(m *machine) {
 		// The shell outlives the TERM that follows the answer, to note it.
-		m.service("self", `exec_start = ["sh", "-c", "trap : TERM; `+program("hsctl")+` --socket `+m.path("run/control")+
-			` stop self >`+m.path("answer")+` 2>&1; echo exit $? >>`+m.path("answer")+`"]`)
+		m.service("self", `exec_start = ["sh", "-c", "trap : TERM; `+livetest.Program("hsctl")+` --socket `+m.Path("run/control")+
+			` stop self >`+m.Path("answer")+` 2>&1; echo exit $? >>`+m.Path("answer")+`"]`)
 		m.boot()
 		m.do("start", "self", "--no-wait")
-		m.until("answered", func() bool {
+		m.Until("answered", func() bool {
 			lines := m.lines("answer")
 			return lines[len(lines)-1] == "exit 0"
 		})
-		if s := m.is("self", "down"); s.Blocked == nil || s.Blocked.Kind != "stop" {
+		if s := m.Is("self", "down"); s.Blocked == nil || s.Blocked.Kind != "stop" {
 			m.Errorf("%+v", s)
 		}
 	})
@@ -141,22 +143,22 @@ func TestStopLastsUntilWhatHeldItIsGone(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		m.pid("net@wan0")
+		m.Main("net@wan0")
 		m.do("stop", "net@wan0")
-		s := m.get("net@wan0")
+		s := m.Get("net@wan0")
 		if s.State == "up" || s.Blocked == nil || s.Blocked.Kind != "stop" || len(s.Blocked.UntilGone) != 1 {
 			m.Errorf("after stop: %+v", s)
 		}
 		// A flap is no end of it.
 		m.pull("wan0")
-		m.until("seen out", func() bool { return m.word("wan0", "running") == "false" })
+		m.Until("seen out", func() bool { return m.word("wan0", "running") == "false" })
 		m.plug("wan0")
-		m.until("seen in", func() bool { return m.word("wan0", "running") == "true" })
-		m.never("it starts", quiet, func() bool { return m.get("net@wan0").State == "up" })
+		m.Until("seen in", func() bool { return m.word("wan0", "running") == "true" })
+		m.never("it starts", quiet, func() bool { return m.Get("net@wan0").State == "up" })
 		m.remove("wan0")
-		m.until("gone", func() bool { return m.word("wan0", "index") == "" })
+		m.Until("gone", func() bool { return m.word("wan0", "index") == "" })
 		m.cable("wan0")
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 	})
 }
 
@@ -167,18 +169,18 @@ func TestBlockLastsUntilUnblock(t *testing.T) {
 		m.boot()
 		m.do("block", "net@wan0") // before there is such a link
 		m.cable("wan0")
-		m.until("held", func() bool { return len(m.get("net@wan0").Holds) == 1 })
+		m.Until("held", func() bool { return len(m.Get("net@wan0").Holds) == 1 })
 		out := m.fails(1, "why", "net@wan0")
 		if !strings.Contains(out, "blocked by uid:0") || !strings.Contains(out, "hsctl") {
 			m.Errorf("why:\n%s", out)
 		}
 		m.remove("wan0")
-		m.until("gone", func() bool { return m.word("wan0", "index") == "" })
+		m.Until("gone", func() bool { return m.word("wan0", "index") == "" })
 		m.cable("wan0")
-		m.until("held", func() bool { return len(m.get("net@wan0").Holds) == 1 })
-		m.never("it starts", quiet, func() bool { return m.get("net@wan0").State == "up" })
+		m.Until("held", func() bool { return len(m.Get("net@wan0").Holds) == 1 })
+		m.never("it starts", quiet, func() bool { return m.Get("net@wan0").State == "up" })
 		m.do("unblock", "net@wan0")
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 	})
 }
 
@@ -190,12 +192,12 @@ func TestSuspendStopallAndResume(t *testing.T) {
 		m.boot()
 		m.do("start", "a")
 		m.do("stopall")
-		if s := m.get("a"); s.State == "up" {
+		if s := m.Get("a"); s.State == "up" {
 			m.Errorf("after stopall: %+v", s)
 		}
 		m.cable("wan0") // what appears later stays down too
-		m.until("held", func() bool { return len(m.get("net@wan0").Holds) == 1 })
-		m.never("it starts", quiet, func() bool { return m.get("net@wan0").State == "up" })
+		m.Until("held", func() bool { return len(m.Get("net@wan0").Holds) == 1 })
+		m.never("it starts", quiet, func() bool { return m.Get("net@wan0").State == "up" })
 		if r := m.report(); r.Suspended == nil {
 			m.Error("status does not tell that all is suspended")
 		}
@@ -203,12 +205,12 @@ func TestSuspendStopallAndResume(t *testing.T) {
 			m.Errorf("why:\n%s", out)
 		}
 		m.do("resume")
-		m.is("net@wan0", "up")
-		m.is("a", "up")
+		m.Is("net@wan0", "up")
+		m.Is("a", "up")
 		m.do("suspend")
-		m.is("a", "down")
+		m.Is("a", "down")
 		m.do("resume")
-		m.is("a", "up")
+		m.Is("a", "up")
 	})
 }
 
@@ -220,7 +222,7 @@ gate = [{ object = "link", match = { name = "wan0", running = true } }]`)
 gate = [{ object = "link", match = { name = "wan0", running = true }, once = true }]`)
 		m.boot()
 		m.do("start", "a", "once", "--no-wait")
-		s := m.is("a", "waiting")
+		s := m.Is("a", "waiting")
 		if len(s.WaitingFor) != 1 || s.WaitingFor[0].Kind != "gate" || len(s.Gates) != 1 || s.Gates[0].Open == nil || *s.Gates[0].Open {
 			m.Errorf("%+v", s)
 		}
@@ -228,11 +230,11 @@ gate = [{ object = "link", match = { name = "wan0", running = true }, once = tru
 			m.Errorf("why:\n%s", out)
 		}
 		m.cable("wan0")
-		m.is("a", "up")
-		pid := m.pid("once")
+		m.Is("a", "up")
+		pid := m.Main("once")
 		m.pull("wan0")
-		m.is("a", "waiting")
-		if got := m.pid("once"); got != pid {
+		m.Is("a", "waiting")
+		if got := m.Main("once"); got != pid {
 			m.Errorf("a gate that is asked once took pid %d away: now %d", pid, got)
 		}
 	})
@@ -243,15 +245,15 @@ func TestStartAtBootRunsWithoutAnybody(t *testing.T) {
 		m.service("a", `exec_start = ["sleep", "1000"]`+"\nstart_at_boot = true")
 		m.service("b", `exec_start = ["sleep", "1000"]`)
 		m.boot()
-		s := m.is("a", "up")
+		s := m.Is("a", "up")
 		if len(s.Holds) != 1 || s.Holds[0].Holder != "boot" {
 			m.Errorf("%+v", s.Holds)
 		}
-		m.never("the other starts", quiet, func() bool { return m.get("b").State != "down" })
+		m.never("the other starts", quiet, func() bool { return m.Get("b").State != "down" })
 		m.do("block", "a")
-		m.is("a", "down")
+		m.Is("a", "down")
 		m.do("start", "a")
-		m.is("a", "up")
+		m.Is("a", "up")
 	})
 }
 
@@ -264,7 +266,7 @@ func TestTwoHundredBridgesAtOnceAreAllSeen(t *testing.T) {
 		for i := range 200 {
 			must(m.T, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprintf("br%d", i), TxQLen: -1, Group: 7}}))
 		}
-		m.until("200 services are up", func() bool {
+		m.Until("200 services are up", func() bool {
 			up := 0
 			for _, s := range m.report().Services {
 				if strings.HasPrefix(s.Name, "note@") && s.State == "up" {
@@ -277,6 +279,6 @@ func TestTwoHundredBridgesAtOnceAreAllSeen(t *testing.T) {
 		if err != nil {
 			m.Fatalf("ip link del: %v: %s", err, out)
 		}
-		m.until("and all are forgotten", func() bool { return len(m.report().Services) == 0 })
+		m.Until("and all are forgotten", func() bool { return len(m.report().Services) == 0 })
 	})
 }

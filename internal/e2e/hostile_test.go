@@ -17,7 +17,7 @@ import (
 func TestHostileInterfaceNamesHoldNothing(t *testing.T) {
 	live(t, func(m *machine) {
 		m.rules("[[rule]]\nname = \"any\"\nobject = \"link\"\nmatch = { kind = \"veth\" }\nrequire = [\"net@{name}\"]\n")
-		m.service("net@", `exec_start = ["sh", "-c", "echo $0 >>`+m.path("started")+`; exec sleep 1000", "{instance}"]`)
+		m.service("net@", `exec_start = ["sh", "-c", "echo $0 >>`+m.Path("started")+`; exec sleep 1000", "{instance}"]`)
 		m.boot()
 		bad := []string{"-f", "$(id)", "{name}", "a b", "a;b", "..x"}
 		for i, name := range bad {
@@ -26,8 +26,8 @@ func TestHostileInterfaceNamesHoldNothing(t *testing.T) {
 				m.Logf("the kernel itself refuses %q: %v", name, err)
 			}
 		}
-		m.until("the good ones run", func() bool { return len(m.lines("started")) >= len(bad)-1 })
-		m.is("net@peer0", "up")
+		m.Until("the good ones run", func() bool { return len(m.lines("started")) >= len(bad)-1 })
+		m.Is("net@peer0", "up")
 		for _, name := range m.lines("started") {
 			if !strings.HasPrefix(name, "peer") {
 				m.Errorf("started for %q", name)
@@ -95,7 +95,7 @@ func TestUeventsOfOddShapes(t *testing.T) {
 			m.Logf("the kernel itself refuses %d of %d", n, len(odd))
 		}
 		m.uevents("add@/devices/good\x00ACTION=add\x00DEVPATH=/devices/good\x00SUBSYSTEM=e2e\x00")
-		m.is("dev@good", "up")
+		m.Is("dev@good", "up")
 		after := m.source("uevent")
 		if after.Refused == before.Refused {
 			m.Errorf("nothing is counted as refused: %+v", after)
@@ -123,10 +123,10 @@ func TestForgedUeventsAreCountedAndShown(t *testing.T) {
 				m.Logf("the kernel refuses %d bytes: %v", len(text), err)
 			}
 		}
-		m.until("counted", func() bool { return m.source("uevent").Refused >= 3 })
+		m.Until("counted", func() bool { return m.source("uevent").Refused >= 3 })
 		m.uevents("add@/devices/true\x00ACTION=add\x00DEVPATH=/devices/true\x00SUBSYSTEM=e2e\x00")
-		m.is("dev@true", "up")
-		if s := m.get("dev@forged"); len(s.Holds) != 0 || s.State != "down" {
+		m.Is("dev@true", "up")
+		if s := m.Get("dev@forged"); len(s.Holds) != 0 || s.State != "down" {
 			m.Errorf("a forged device holds: %+v", s)
 		}
 	})
@@ -138,7 +138,7 @@ func TestBadControlClientsHarmNobody(t *testing.T) {
 		m.boot()
 		m.do("start", "a")
 		dial := func() net.Conn {
-			c, err := net.Dial("unix", m.path("run/control"))
+			c, err := net.Dial("unix", m.Path("run/control"))
 			must(m.T, err)
 			m.Cleanup(func() { c.Close() })
 			return c
@@ -191,7 +191,7 @@ func TestBadControlClientsHarmNobody(t *testing.T) {
 
 // rss is the daemon's memory in kB.
 func (m *machine) rss() int {
-	b, _ := os.ReadFile("/proc/" + strconv.Itoa(m.daemon.Process.Pid) + "/status")
+	b, _ := os.ReadFile("/proc/" + strconv.Itoa(m.Pid()) + "/status")
 	for line := range strings.Lines(string(b)) {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
 			kb, _ := strconv.Atoi(f[1])

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"hotsvc/internal/livetest"
 )
 
 // TestFirstProcessOfAContainer: as PID 1 of its namespace the daemon reaps every
@@ -14,18 +15,14 @@ import (
 func TestFirstProcessOfAContainer(t *testing.T) {
 	live(t, func(m *machine) {
 		m.file("hotsvc.toml", "")
-		m.service("orphans", fmt.Sprintf(`exec_start = ["sh", "-c", "for i in 1 2 3 4 5; do (sh -c 'sleep 0.1' &) ; done; echo begun >>%s; exec sleep 1000"]`, m.path("begun"))+
+		m.service("orphans", fmt.Sprintf(`exec_start = ["sh", "-c", "for i in 1 2 3 4 5; do (sh -c 'sleep 0.1' &) ; done; echo begun >>%s; exec sleep 1000"]`, m.Path("begun"))+
 			"\nkill_mode = \"main\"\nstart_at_boot = true\n")
 		m.service("crashes", `exec_start = ["sh", "-c", "exit 7"]`+"\nstart_at_boot = true\nbackoff = { first = \"20ms\", max = \"20ms\" }\n")
 		inner := m.command()
 		cmd := exec.Command("unshare", append([]string{"-p", "-f", "--mount-proc"}, inner.Args...)...)
-		cmd.Stderr = m
-		must(t, cmd.Start())
-		ended := make(chan struct{})
-		go func() { cmd.Wait(); close(ended) }()
-		m.daemon, m.ended = cmd, ended
-		m.until("the services run", func() bool { return m.lines("begun")[0] == "begun" })
-		children := descendants(cmd.Process.Pid)
+		m.Launch(cmd)
+		m.Until("the services run", func() bool { return m.lines("begun")[0] == "begun" })
+		children := livetest.Descendants(cmd.Process.Pid)
 		if len(children) == 0 {
 			t.Fatal("unshare has no child")
 		}
@@ -39,18 +36,13 @@ func TestFirstProcessOfAContainer(t *testing.T) {
 			}
 			return zombies
 		}
-		m.until("the orphans have ended", func() bool { return sleeps() > 0 })
-		m.until("and are reaped", func() bool { return sleeps() <= 1 }) // one may be crashes, just now
-		m.until("the status of its own children is not stolen", func() bool {
-			s := m.get("crashes")
+		m.Until("the orphans have ended", func() bool { return sleeps() > 0 })
+		m.Until("and are reaped", func() bool { return sleeps() <= 1 }) // one may be crashes, just now
+		m.Until("the status of its own children is not stolen", func() bool {
+			s := m.Get("crashes")
 			return s.Restarts > 20 && s.Exit != nil && s.Exit.Code != nil && *s.Exit.Code == 7
 		})
 		must(t, syscall.Kill(daemon, syscall.SIGTERM))
-		select {
-		case <-ended:
-		case <-time.After(15 * time.Second):
-			t.Error("it does not hear TERM")
-		}
-		m.daemon = nil
+		m.Ended()
 	})
 }

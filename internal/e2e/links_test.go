@@ -82,7 +82,7 @@ func (m *machine) record(patterns ...string) *recorder {
 		}
 	}()
 	// Something must happen for it to be seen to have begun.
-	m.until("the monitor has begun", func() bool {
+	m.Until("the monitor has begun", func() bool {
 		m.do("start", "probe-of-the-test")
 		m.do("stop", "probe-of-the-test")
 		return strings.Contains(r.text("probe-of-the-test"), "down")
@@ -124,8 +124,8 @@ linger  = "500ms"
 
 // sleeper notes its start and end in the file journal of the machine.
 func (m *machine) sleeper(name string) string {
-	return `exec_start = ["sh", "-c", "echo start ` + name + ` >>` + m.path("journal") +
-		`; trap 'echo end ` + name + ` >>` + m.path("journal") + `; exit 0' TERM; while :; do sleep 0.05; done"]` + "\n"
+	return `exec_start = ["sh", "-c", "echo start ` + name + ` >>` + m.Path("journal") +
+		`; trap 'echo end ` + name + ` >>` + m.Path("journal") + `; exit 0' TERM; while :; do sleep 0.05; done"]` + "\n"
 }
 
 // lacks skips a test where a program is missing.

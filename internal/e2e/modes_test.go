@@ -46,21 +46,21 @@ func TestFilesTheDaemonMakesHaveTightModes(t *testing.T) {
 				m.service("says", `exec_start = ["sh", "-c", "echo hello; echo >&3; exec sleep 1000"]`+"\nready = \"fd:3\"")
 				m.script("sv/web/run", sleeps)
 				m.script("sv/web/log/run", "exec cat >/dev/null")
-				must(m.T, os.Symlink(m.path("sv/web"), m.path("sv/copy")))
+				must(m.T, os.Symlink(m.Path("sv/web"), m.Path("sv/copy")))
 				syscall.Umask(umask) // of the daemon, too
 				m.boot()
 				m.do("start", "says")
-				record := m.hsctl("record", m.path("rec"))
+				record := m.hsctl("record", m.Path("rec"))
 				must(m.T, record.Start())
 				for _, path := range []string{"run/svc/web%2Flog", "sv/web/supervise/status", "log/says/current", "rec"} {
-					m.until(path, func() bool { _, err := os.Stat(m.path(path)); return err == nil })
+					m.Until(path, func() bool { _, err := os.Stat(m.Path(path)); return err == nil })
 				}
 				must(m.T, record.Process.Signal(syscall.SIGINT))
 				record.Wait()
 				seen := 0
 				for _, dir := range []string{"run", "log", "sv", "rec"} {
-					must(m.T, filepath.WalkDir(m.path(dir), func(path string, e fs.DirEntry, err error) error {
-						rel, _ := filepath.Rel(m.dir, path)
+					must(m.T, filepath.WalkDir(m.Path(dir), func(path string, e fs.DirEntry, err error) error {
+						rel, _ := filepath.Rel(m.Dir, path)
 						if info, err := os.Lstat(path); err == nil && m.tight(rel, info.Mode().String()) { // else it is gone
 							seen++
 						}

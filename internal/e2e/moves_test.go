@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"hotsvc/internal/livetest"
 )
 
 func rename(to string) func(netlink.Link) error {
@@ -23,18 +25,18 @@ func TestTwoLinksThatSwapNamesSwapServices(t *testing.T) {
 		m.cable("wan0")
 		m.cable("wan1")
 		zero, one := m.word("wan0", "index"), m.word("wan1", "index")
-		m.pid("net@wan0")
-		m.pid("net@wan1")
-		m.until("both have begun", func() bool { return len(m.lines("journal")) == 2 })
+		m.Main("net@wan0")
+		m.Main("net@wan1")
+		m.Until("both have begun", func() bool { return len(m.lines("journal")) == 2 })
 		m.link("wan0", rename("tmp"))
 		m.link("wan1", rename("wan0"))
 		m.link("tmp", rename("wan1"))
-		m.until("both run on the other link", func() bool {
+		m.Until("both run on the other link", func() bool {
 			lines := m.lines("journal")
 			return len(lines) == 6 && slices.Contains(lines, "start "+zero+"/wan1") && slices.Contains(lines, "start "+one+"/wan0")
 		})
-		m.is("net@wan0", "up")
-		m.is("net@wan1", "up")
+		m.Is("net@wan0", "up")
+		m.Is("net@wan1", "up")
 		// A name has one service at a time, and a link too.
 		busy := map[string]bool{}
 		for _, line := range m.lines("journal") {
@@ -55,16 +57,16 @@ func TestLinkThatGetsAHostileNameLosesItsService(t *testing.T) {
 		m.service("net@", m.sleeper("{instance}"))
 		m.boot()
 		m.cable("wan0")
-		m.pid("net@wan0")
-		m.until("begun", func() bool { return m.lines("journal")[0] != "" })
+		m.Main("net@wan0")
+		m.Until("begun", func() bool { return m.lines("journal")[0] != "" })
 		m.link("wan0", rename("$(id)"))
-		m.is("net@wan0", "down")
+		m.Is("net@wan0", "down")
 		if out := m.do("rules"); !strings.Contains(out, "no instance name") {
 			m.Errorf("rules does not say why:\n%s", out)
 		}
 		m.link("$(id)", rename("wan0"))
-		m.is("net@wan0", "up")
-		m.until("begun", func() bool { return len(m.lines("journal")) == 3 })
+		m.Is("net@wan0", "up")
+		m.Until("begun", func() bool { return len(m.lines("journal")) == 3 })
 		if got := strings.Join(m.lines("journal"), ","); got != "start wan0,end wan0,start wan0" {
 			m.Errorf("journal: %s", got)
 		}
@@ -80,7 +82,7 @@ func TestLinkThatVisitsAnotherNamespaceIsGoneMeanwhile(t *testing.T) {
 		m.service("net@", m.sleeper("{instance}"))
 		m.boot()
 		m.cable("wan0")
-		m.pid("net@wan0")
+		m.Main("net@wan0")
 		away := exec.Command("unshare", "-n", "sleep", "1000")
 		must(m.T, away.Start())
 		defer away.Wait()
@@ -88,7 +90,7 @@ func TestLinkThatVisitsAnotherNamespaceIsGoneMeanwhile(t *testing.T) {
 		space := "/proc/" + itoa(away.Process.Pid) + "/ns/net"
 		own, err := os.Readlink("/proc/self/ns/net")
 		must(m.T, err)
-		m.until("another namespace", func() bool { other, err := os.Readlink(space); return err == nil && other != own })
+		m.Until("another namespace", func() bool { other, err := os.Readlink(space); return err == nil && other != own })
 		run := func(args ...string) {
 			m.Helper()
 			if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
@@ -96,11 +98,11 @@ func TestLinkThatVisitsAnotherNamespaceIsGoneMeanwhile(t *testing.T) {
 			}
 		}
 		run("ip", "link", "set", "wan0", "netns", itoa(away.Process.Pid))
-		m.is("net@wan0", "down")
+		m.Is("net@wan0", "down")
 		run("nsenter", "--net="+space, "ip", "link", "set", "wan0", "netns", itoa(os.Getpid()))
 		m.link("wan0", netlink.LinkSetUp)
-		m.is("net@wan0", "up")
-		m.until("begun", func() bool { return len(m.lines("journal")) == 3 })
+		m.Is("net@wan0", "up")
+		m.Until("begun", func() bool { return len(m.lines("journal")) == 3 })
 		if got := strings.Join(m.lines("journal"), ","); got != "start wan0,end wan0,start wan0" {
 			m.Errorf("journal: %s", got)
 		}
@@ -116,14 +118,14 @@ func TestStartOfANeededServiceAddsNoHold(t *testing.T) {
 		m.boot()
 		m.do("start", "top")
 		m.do("stop", "base")
-		m.is("top", "down")
+		m.Is("top", "down")
 		m.do("start", "base")
-		m.is("top", "up")
-		if s := m.get("base"); len(s.Holds) != 0 {
+		m.Is("top", "up")
+		if s := m.Get("base"); len(s.Holds) != 0 {
 			m.Errorf("held by %s too", s.Holds[0].Holder)
 		}
 		m.do("stop", "top")
-		m.is("base", "down")
+		m.Is("base", "down")
 	})
 }
 
@@ -132,7 +134,7 @@ func TestServiceThatIsNotReadyInTimeSaysSo(t *testing.T) {
 		m.service("slow", "exec_start = [\"sleep\", \"1000\"]\nready = \"notify\"\nstart_timeout = \"300ms\"\nbackoff = { first = \"20s\" }")
 		m.boot()
 		m.do("start", "slow", "--no-wait")
-		s := m.is("slow", "backoff")
+		s := m.Is("slow", "backoff")
 		out := m.fails(1, "why", "slow")
 		if !strings.Contains(out, "ready") && !strings.Contains(out, "in time") && !strings.Contains(out, "start_timeout") {
 			m.Errorf("why does not say that it was not ready in time:\n%s", out)
@@ -148,10 +150,10 @@ func TestStoppedProcessIsEndedToo(t *testing.T) {
 		m.service("frozen", "exec_start = [\"sleep\", \"1000\"]\nshutdown_timeout = \"500ms\"")
 		m.boot()
 		m.do("start", "frozen")
-		pid := m.pid("frozen")
+		pid := m.Main("frozen")
 		must(m.T, syscall.Kill(pid, syscall.SIGSTOP))
 		m.do("stop", "frozen")
-		if alive(pid) {
+		if livetest.Alive(pid) {
 			m.Errorf("process %d outlives the stop", pid)
 		}
 	})

@@ -55,7 +55,7 @@ match   = { target = "*evil*" }
 require = ["mount@{fstype}"]
 `)
 		tell := func(file, word string) string {
-			return `exec_start = ["sh", "-c", 'printf %s "$1" >` + m.path(file) + `.arg; env -0 >` + m.path(file) + `.env; exec sleep 1000', "sh", "{` + word + `}"]` + "\n"
+			return `exec_start = ["sh", "-c", 'printf %s "$1" >` + m.Path(file) + `.arg; env -0 >` + m.Path(file) + `.env; exec sleep 1000', "sh", "{` + word + `}"]` + "\n"
 		}
 		m.service("stick@", tell("stick", "PRODUCT"))
 		m.service("mount@", tell("mount", "target"))
@@ -65,18 +65,18 @@ require = ["mount@{fstype}"]
 		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "d\x1b[2Jd", TxQLen: -1}, PeerName: "\u009b31m"}
 		must(m.T, netlink.LinkAdd(link))
 		must(m.T, netlink.LinkAddAltName(link, "alt\x1b]0;x\x07name"))
-		target := m.path("evil \n\x1b[31m\u009b$(touch PWN)")
+		target := m.Path("evil \n\x1b[31m\u009b$(touch PWN)")
 		must(m.T, os.Mkdir(target, 0o755))
 		must(m.T, unix.Mount("tmpfs", target, "tmpfs", 0, ""))
 		m.Cleanup(func() { unix.Unmount(target, unix.MNT_DETACH) })
 
 		for name, want := range map[string]string{"stick": evil, "mount": target} {
-			m.until("what "+name+" got", func() bool { _, err := os.Stat(m.path(name + ".env")); return err == nil })
-			m.pid(name + "@" + map[string]string{"stick": "stick", "mount": "tmpfs"}[name])
+			m.Until("what "+name+" got", func() bool { _, err := os.Stat(m.Path(name + ".env")); return err == nil })
+			m.Main(name + "@" + map[string]string{"stick": "stick", "mount": "tmpfs"}[name])
 			var arg, env []byte
-			m.until("all of what "+name+" got", func() bool {
-				arg, _ = os.ReadFile(m.path(name + ".arg"))
-				env, _ = os.ReadFile(m.path(name + ".env"))
+			m.Until("all of what "+name+" got", func() bool {
+				arg, _ = os.ReadFile(m.Path(name + ".arg"))
+				env, _ = os.ReadFile(m.Path(name + ".env"))
 				return strings.Contains(string(env), "HOTSVC_SERVICE=")
 			})
 			if string(arg) != want {
@@ -130,23 +130,23 @@ require = ["mount@{fstype}"]
 			m.Error("no script gets the device's words as they are")
 		}
 
-		m.harmless("the daemon's log", m.words())
+		m.harmless("the daemon's log", m.Said())
 		stamp := regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}`)
-		for line := range strings.Lines(m.words()) {
+		for line := range strings.Lines(m.Said()) {
 			if !stamp.MatchString(line) {
 				m.Errorf("a line of the log that is not the daemon's: %q", line)
 			}
 		}
 		for _, dir := range []string{"run", "log"} {
-			names, _ := filepath.Glob(m.path(dir + "/*"))
-			more, _ := filepath.Glob(m.path(dir + "/*/*"))
+			names, _ := filepath.Glob(m.Path(dir + "/*"))
+			more, _ := filepath.Glob(m.Path(dir + "/*/*"))
 			for _, name := range append(names, more...) {
 				if !regexp.MustCompile(`^[A-Za-z0-9_.:+=@%-]+$`).MatchString(filepath.Base(name)) {
 					m.Errorf("a file is called %q", name)
 				}
 			}
 		}
-		for _, bad := range []string{"PWN", "/PWN", "/tmp/hotsvc-escape", m.path("PWN")} {
+		for _, bad := range []string{"PWN", "/PWN", "/tmp/hotsvc-escape", m.Path("PWN")} {
 			if _, err := os.Stat(bad); err == nil {
 				m.Errorf("%s was made", bad)
 			}

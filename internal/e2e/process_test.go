@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/livetest"
 )
 
 func TestKilledMainProcessIsStartedAgain(t *testing.T) {
@@ -16,14 +18,14 @@ func TestKilledMainProcessIsStartedAgain(t *testing.T) {
 		m.service("a", `exec_start = ["sleep", "1000"]`+"\n"+`backoff = { first = "300ms" }`)
 		m.boot()
 		m.do("start", "a")
-		pid := m.pid("a")
+		pid := m.Main("a")
 		must(m.T, unix.Kill(pid, unix.SIGKILL))
-		m.until("told as killed", func() bool {
-			s := m.get("a")
+		m.Until("told as killed", func() bool {
+			s := m.Get("a")
 			return s.Exit != nil && s.Exit.Signal != nil && strings.Contains(*s.Exit.Signal, "KILL") && s.Failures == 1
 		})
-		m.until("up again", func() bool {
-			s := m.get("a")
+		m.Until("up again", func() bool {
+			s := m.Get("a")
 			return s.State == "up" && *s.Pid != pid && s.Restarts == 1
 		})
 	})
@@ -32,7 +34,7 @@ func TestKilledMainProcessIsStartedAgain(t *testing.T) {
 // pids waits for a file of pids that a service writes, n of them.
 func (m *machine) pids(file string, n int) (pids []int) {
 	m.Helper()
-	m.until(file+" has the pids", func() bool { return len(m.lines(file)) == n && m.lines(file)[0] != "" })
+	m.Until(file+" has the pids", func() bool { return len(m.lines(file)) == n && m.lines(file)[0] != "" })
 	for _, line := range m.lines(file) {
 		pid, err := strconv.Atoi(line)
 		must(m.T, err)
@@ -45,14 +47,14 @@ func TestDaemonisedServiceLeavesNothingOnStop(t *testing.T) {
 	liveBothWays(t, func(m *machine) {
 		lacks(m.T, "setsid")
 		// A double fork: the middle process begins a session and ends.
-		m.service("d", `exec_start = ["sh", "-c", "(setsid sh -c 'sleep 1000 & echo $! >>`+m.path("pids")+`' &) ; exec sleep 1000"]`)
+		m.service("d", `exec_start = ["sh", "-c", "(setsid sh -c 'sleep 1000 & echo $! >>`+m.Path("pids")+`' &) ; exec sleep 1000"]`)
 		m.boot()
 		m.do("start", "d")
 		orphan := m.pids("pids", 1)[0]
-		main := m.pid("d")
+		main := m.Main("d")
 		m.do("stop", "d")
 		for _, pid := range []int{main, orphan} {
-			if alive(pid) {
+			if livetest.Alive(pid) {
 				m.Errorf("process %d outlives the stop", pid)
 			}
 		}
@@ -61,28 +63,28 @@ func TestDaemonisedServiceLeavesNothingOnStop(t *testing.T) {
 
 func TestServiceThatDaemonisesIsToldToStayInTheForeground(t *testing.T) {
 	liveBothWays(t, func(m *machine) {
-		m.service("d", `exec_start = ["sh", "-c", "sleep 1000 & echo $! >>`+m.path("pids")+`; exit 0"]`+"\n"+`backoff = { first = "20s" }`)
+		m.service("d", `exec_start = ["sh", "-c", "sleep 1000 & echo $! >>`+m.Path("pids")+`; exit 0"]`+"\n"+`backoff = { first = "20s" }`)
 		m.boot()
 		m.do("start", "d", "--no-wait")
 		child := m.pids("pids", 1)[0]
-		m.is("d", "backoff")
+		m.Is("d", "backoff")
 		if out, _ := m.try("why", "d"); !strings.Contains(out, "daemoni") {
 			m.Errorf("why does not say that it daemonises:\n%s", out)
 		}
-		m.gone(child)
+		m.Gone(child)
 	})
 }
 
 func TestSetsidGrandchildIsGoneWithItsService(t *testing.T) {
 	liveBothWays(t, func(m *machine) {
 		lacks(m.T, "setsid")
-		m.service("s", `exec_start = ["sh", "-c", "setsid sh -c 'setsid sleep 1000 & echo $! >>`+m.path("pids")+`; echo $$ >>`+m.path("pids")+`; wait' & wait"]`)
+		m.service("s", `exec_start = ["sh", "-c", "setsid sh -c 'setsid sleep 1000 & echo $! >>`+m.Path("pids")+`; echo $$ >>`+m.Path("pids")+`; wait' & wait"]`)
 		m.boot()
 		m.do("start", "s")
-		family := append(m.pids("pids", 2), m.pid("s"))
+		family := append(m.pids("pids", 2), m.Main("s"))
 		m.do("stop", "s")
 		for _, pid := range family {
-			if alive(pid) {
+			if livetest.Alive(pid) {
 				m.Errorf("process %d of %v outlives the stop", pid, family)
 			}
 		}
@@ -94,15 +96,15 @@ func TestServiceThatIgnoresTermIsKilledInTime(t *testing.T) {
 		m.service("deaf", `exec_start = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]`+"\n"+`shutdown_timeout = "1s"`)
 		m.boot()
 		m.do("start", "deaf")
-		pid := m.pid("deaf")
+		pid := m.Main("deaf")
 		// The trap must be there before the signal.
-		m.until("deaf", func() bool { return ignores(pid, syscall.SIGTERM) })
+		m.Until("deaf", func() bool { return ignores(pid, syscall.SIGTERM) })
 		began := time.Now()
 		m.do("stop", "deaf")
-		if d := time.Since(began); d < time.Second || d > 9*time.Second || alive(pid) {
-			m.Errorf("stopped in %v, alive %v: shutdown_timeout is 1 s", d, alive(pid))
+		if d := time.Since(began); d < time.Second || d > 9*time.Second || livetest.Alive(pid) {
+			m.Errorf("stopped in %v, alive %v: shutdown_timeout is 1 s", d, livetest.Alive(pid))
 		}
-		if s := m.get("deaf"); s.Exit == nil || s.Exit.Signal == nil || !strings.Contains(*s.Exit.Signal, "KILL") || s.Failures != 0 {
+		if s := m.Get("deaf"); s.Exit == nil || s.Exit.Signal == nil || !strings.Contains(*s.Exit.Signal, "KILL") || s.Failures != 0 {
 			m.Errorf("told as %+v", s.Exit)
 		}
 	})
@@ -134,7 +136,7 @@ func TestCommandThatIsNotExecutableFailsOnceWithItsReason(t *testing.T) {
 			if !strings.Contains(out, why) || time.Since(began) > 5*time.Second {
 				m.Errorf("start %s said after %v:\n%s", name, time.Since(began), out)
 			}
-			s := m.is(name, "failed")
+			s := m.Is(name, "failed")
 			if s.Exit == nil || !strings.Contains(s.Exit.Text, why) {
 				m.Errorf("%s: exit %+v, want %q", name, s.Exit, why)
 			}
@@ -153,10 +155,10 @@ func TestStickThatIsBusyStaysMountedAndSaysSo(t *testing.T) {
 	live(t, func(m *machine) {
 		m.service("mount", `type = "oneshot"
 exec_start = ["true"]
-exec_stop = ["sh", "-c", "test ! -e `+m.path("busy")+` || { echo target is busy; exit 32; }"]`)
+exec_stop = ["sh", "-c", "test ! -e `+m.Path("busy")+` || { echo target is busy; exit 32; }"]`)
 		m.boot()
 		m.do("start", "mount")
-		if s := m.is("mount", "up"); s.Pid != nil {
+		if s := m.Is("mount", "up"); s.Pid != nil {
 			m.Errorf("a completed oneshot has pid %d", *s.Pid)
 		}
 		m.file("busy", "")
@@ -164,14 +166,14 @@ exec_stop = ["sh", "-c", "test ! -e `+m.path("busy")+` || { echo target is busy;
 		if !strings.Contains(out, "32") {
 			m.Errorf("stop said:\n%s", out)
 		}
-		if s := m.is("mount", "failed"); s.Exit == nil || s.Exit.Code == nil || *s.Exit.Code != 32 {
+		if s := m.Is("mount", "failed"); s.Exit == nil || s.Exit.Code == nil || *s.Exit.Code != 32 {
 			m.Errorf("told as %+v", s.Exit)
 		}
-		m.never("it is tried again", quiet, func() bool { return m.get("mount").State != "failed" })
-		must(m.T, os.Remove(m.path("busy")))
+		m.never("it is tried again", quiet, func() bool { return m.Get("mount").State != "failed" })
+		must(m.T, os.Remove(m.Path("busy")))
 		m.do("start", "mount")
 		m.do("stop", "mount")
-		m.is("mount", "down")
+		m.Is("mount", "down")
 	})
 }
 
@@ -180,14 +182,14 @@ func TestBusyStickIsUnmountedWhenStopIsSaidAgain(t *testing.T) {
 	live(t, func(m *machine) {
 		m.service("mount", `type = "oneshot"
 exec_start = ["true"]
-exec_stop = ["test", "!", "-e", "`+m.path("busy")+`"]`)
+exec_stop = ["test", "!", "-e", "`+m.Path("busy")+`"]`)
 		m.boot()
 		m.do("start", "mount")
 		m.file("busy", "")
 		m.fails(1, "stop", "mount")
-		must(m.T, os.Remove(m.path("busy")))
+		must(m.T, os.Remove(m.Path("busy")))
 		m.do("stop", "mount")
-		m.is("mount", "down")
+		m.Is("mount", "down")
 	})
 }
 
@@ -197,8 +199,8 @@ func TestMaskedServiceShowsItsHoldsAndNeverStarts(t *testing.T) {
 		m.service("net@", "")
 		m.boot()
 		m.cable("wan0")
-		m.until("held", func() bool { return len(m.get("net@wan0").Holds) == 1 })
-		s := m.get("net@wan0")
+		m.Until("held", func() bool { return len(m.Get("net@wan0").Holds) == 1 })
+		s := m.Get("net@wan0")
 		if s.Blocked == nil || s.Blocked.Kind != "masked" || s.Definition == nil || !s.Definition.Masked || s.Pid != nil {
 			m.Errorf("%+v", s)
 		}
@@ -206,7 +208,7 @@ func TestMaskedServiceShowsItsHoldsAndNeverStarts(t *testing.T) {
 			m.Errorf("why:\n%s", out)
 		}
 		m.fails(1, "start", "net@wan0", "--timeout", "2s")
-		m.never("it starts", quiet, func() bool { return m.get("net@wan0").State == "up" })
+		m.never("it starts", quiet, func() bool { return m.Get("net@wan0").State == "up" })
 	})
 }
 
@@ -216,13 +218,13 @@ func TestNeededServiceThatDiesTakesItsDependentsDownUncharged(t *testing.T) {
 		m.service("top", "exec_start = [\"sleep\", \"1000\"]\nneeds = [\"base\"]")
 		m.boot()
 		m.do("start", "top")
-		base, top := m.pid("base"), m.pid("top")
+		base, top := m.Main("base"), m.Main("top")
 		must(m.T, unix.Kill(base, unix.SIGKILL))
-		m.until("both are up again", func() bool {
-			b, t := m.get("base"), m.get("top")
+		m.Until("both are up again", func() bool {
+			b, t := m.Get("base"), m.Get("top")
 			return b.State == "up" && t.State == "up" && *b.Pid != base && *t.Pid != top
 		})
-		if s := m.get("top"); s.Failures != 0 || s.Restarts != 0 {
+		if s := m.Get("top"); s.Failures != 0 || s.Restarts != 0 {
 			m.Errorf("the dependent is charged: %d failures, %d restarts", s.Failures, s.Restarts)
 		}
 	})
@@ -231,14 +233,14 @@ func TestNeededServiceThatDiesTakesItsDependentsDownUncharged(t *testing.T) {
 func TestCrashCountedBeforeTheCableIsForgottenWhenItComes(t *testing.T) {
 	live(t, func(m *machine) {
 		m.rules(cableRule)
-		m.service("net@", `exec_start = ["sh", "-c", "test -e `+m.path("good")+` && exec sleep 1000; exit 7"]
+		m.service("net@", `exec_start = ["sh", "-c", "test -e `+m.Path("good")+` && exec sleep 1000; exit 7"]
 backoff = { first = "50ms", max = "50ms" }
 give_up = { failures = 2, within = "1m" }`)
 		m.boot()
 		m.do("start", "net@wan0", "--no-wait")
-		m.is("net@wan0", "failed")
+		m.Is("net@wan0", "failed")
 		m.file("good", "")
 		m.cable("wan0")
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 	})
 }

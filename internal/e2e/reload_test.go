@@ -15,11 +15,11 @@ func TestReloadOfUnchangedFilesRestartsNothing(t *testing.T) {
 		m.boot()
 		m.cable("wan0")
 		m.do("start", "a", "b")
-		pids := map[string]int{"net@wan0": m.pid("net@wan0"), "a": m.pid("a"), "b": m.pid("b")}
+		pids := map[string]int{"net@wan0": m.Main("net@wan0"), "a": m.Main("a"), "b": m.Main("b")}
 		same := func(names ...string) {
 			m.Helper()
 			for _, n := range names {
-				if got := m.pid(n); got != pids[n] || m.get(n).Restarts != 0 {
+				if got := m.Main(n); got != pids[n] || m.Get(n).Restarts != 0 {
 					m.Errorf("%s has pid %d, before %d", n, got, pids[n])
 				}
 			}
@@ -28,8 +28,8 @@ func TestReloadOfUnchangedFilesRestartsNothing(t *testing.T) {
 		for range 3 {
 			m.do("reload")
 		}
-		must(m.T, m.daemon.Process.Signal(syscall.SIGHUP))
-		m.until("four reloads", func() bool { return m.report().Config.Generation == generation+4 })
+		m.Signal(syscall.SIGHUP)
+		m.Until("four reloads", func() bool { return m.report().Config.Generation == generation+4 })
 		same("net@wan0", "a", "b")
 		// A comment and a new description change nothing that runs.
 		m.service("a", "# a comment\n"+m.sleeper("a")+"description = \"another\"\n")
@@ -38,10 +38,10 @@ func TestReloadOfUnchangedFilesRestartsNothing(t *testing.T) {
 		// One that is changed restarts alone.
 		m.service("a", m.sleeper("a-new"))
 		m.do("reload")
-		m.until("a runs anew", func() bool { s := m.get("a"); return s.State == "up" && *s.Pid != pids["a"] })
+		m.Until("a runs anew", func() bool { s := m.Get("a"); return s.State == "up" && *s.Pid != pids["a"] })
 		same("net@wan0", "b")
 		begun := func() int { return strings.Count(strings.Join(m.lines("journal"), ","), "start") }
-		m.until("all four told", func() bool { return begun() >= 4 })
+		m.Until("all four told", func() bool { return begun() >= 4 })
 		if out := strings.Join(m.lines("journal"), ","); begun() != 4 {
 			m.Errorf("journal: %s", out)
 		}
@@ -53,26 +53,26 @@ func TestReloadWithAProblemIsRefusedWhole(t *testing.T) {
 		m.service("a", m.sleeper("a"))
 		m.boot()
 		m.do("start", "a")
-		pid := m.pid("a")
+		pid := m.Main("a")
 		m.service("a", m.sleeper("a-new"))
 		m.service("bad", "exec_start = \"udhcpc -f\"\nlingr = 5\n")
 		m.rules("[[rules]]\nname = 'x'\n")
 		out := m.fails(1, "reload")
-		for _, where := range []string{m.path("services/bad.toml") + ":1:14: ", m.path("services/bad.toml") + ":2:1: ", m.path("rules.d/50-test.toml") + ":1:"} {
+		for _, where := range []string{m.Path("services/bad.toml") + ":1:14: ", m.Path("services/bad.toml") + ":2:1: ", m.Path("rules.d/50-test.toml") + ":1:"} {
 			if !strings.Contains(out, where) {
 				m.Errorf("reload does not name %s:\n%s", where, out)
 			}
 		}
-		if got := m.pid("a"); got != pid || m.report().Config.Generation != 1 {
+		if got := m.Main("a"); got != pid || m.report().Config.Generation != 1 {
 			m.Errorf("pid %d, before %d; generation %d", got, pid, m.report().Config.Generation)
 		}
-		must(m.T, m.daemon.Process.Signal(syscall.SIGHUP))
-		m.until("the log tells it too", func() bool { return strings.Contains(m.words(), "reload refused") })
-		if got := m.pid("a"); got != pid {
+		m.Signal(syscall.SIGHUP)
+		m.Until("the log tells it too", func() bool { return strings.Contains(m.Said(), "reload refused") })
+		if got := m.Main("a"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 		// At start only the file with the problem is skipped.
-		m.quit(syscall.SIGTERM)
+		m.End(syscall.SIGTERM)
 		m.boot()
 		m.do("start", "a")
 		r := m.report()
@@ -91,12 +91,12 @@ func TestRuleThatIsGoneLetsGo(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.boot()
 		m.cable("wan0")
-		m.pid("net@wan0")
+		m.Main("net@wan0")
 		m.rules("")
 		m.do("reload")
-		m.is("net@wan0", "down")
+		m.Is("net@wan0", "down")
 		m.rules(cableRule)
 		m.do("reload")
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 	})
 }

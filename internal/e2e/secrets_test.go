@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hotsvc/internal/livetest"
 )
 
 // What is in env_file is seen by the service alone. What is in env stands in the
@@ -17,18 +19,18 @@ import (
 func TestSecretsAreNotShown(t *testing.T) {
 	live(t, func(m *machine) {
 		m.file("env", "FILE_TOKEN=s3cret-file\nbroken s3cret-line\n")
-		text := `exec_start = ["sh", "-c", "env >` + m.path("got") + `; exec sleep 1000"]
+		text := `exec_start = ["sh", "-c", "env >` + m.Path("got") + `; exec sleep 1000"]
 env = { TOKEN = "s3cret-env", WORDS = "{{s3cret-env" }
-env_file = ["` + m.path("env") + `"]
+env_file = ["` + m.Path("env") + `"]
 `
 		m.service("a", text)
 		m.service("b", "exec_start = [\"sleep\", \"1000\"]\nenv = { TOKEN = \"{PRODUCT}s3cret-env\" }\n")
 		m.service("c", "exec_start = [\"sleep\", \"1000\"]\nenv = { TOKEN = \"{product}s3cret-env\", PIN = 12345678, \"A B\" = \"s3cret-env\" }\n")
 		m.service("d", "exec_start = [\"sleep\", \"1000\"]\nenv = { TOKEN = s3cret-env }\n")
 		m.boot()
-		record := m.hsctl("record", m.path("rec"))
+		record := m.hsctl("record", m.Path("rec"))
 		must(m.T, record.Start())
-		m.until("a journal", func() bool { info, err := os.Stat(m.path("rec")); return err == nil && info.Size() > 0 })
+		m.Until("a journal", func() bool { info, err := os.Stat(m.Path("rec")); return err == nil && info.Size() > 0 })
 		var said strings.Builder
 		ask := func(verb ...string) {
 			for _, form := range [][]string{nil, {"--json"}} {
@@ -40,25 +42,25 @@ env_file = ["` + m.path("env") + `"]
 		ask("start", "b") // a word is missing
 		m.file("env", "FILE_TOKEN=s3cret-file\n")
 		m.do("start", "a")
-		m.until("it has them", func() bool {
+		m.Until("it has them", func() bool {
 			got := m.lines("got")
 			return slices.Contains(got, "TOKEN=s3cret-env") && slices.Contains(got, "FILE_TOKEN=s3cret-file")
 		})
 		for _, verb := range [][]string{{"status"}, {"status", "a"}, {"status", "b"}, {"why", "a"}, {"why", "b"}, {"rules"}, {"objects", "-v"}, {"timeline"}, {"metrics"},
-			{"check", m.dir}, {"reload"}, {"plan", m.dir}, {"start", "c"}, {"logs", "a"}} {
+			{"check", m.Dir}, {"reload"}, {"plan", m.Dir}, {"start", "c"}, {"logs", "a"}} {
 			ask(verb...)
 		}
 		must(m.T, record.Process.Signal(syscall.SIGINT))
 		record.Wait()
-		for what, text := range map[string]string{"hsctl": said.String(), "the daemon's log": m.words()} {
+		for what, text := range map[string]string{"hsctl": said.String(), "the daemon's log": m.Said()} {
 			for line := range strings.Lines(text) {
 				if strings.Contains(line, "s3cret") || strings.Contains(line, "12345678") {
 					m.Errorf("%s shows it: %s", what, line)
 				}
 			}
 		}
-		must(m.T, filepath.WalkDir(m.dir, func(path string, e fs.DirEntry, err error) error {
-			rel, _ := filepath.Rel(m.dir, path)
+		must(m.T, filepath.WalkDir(m.Dir, func(path string, e fs.DirEntry, err error) error {
+			rel, _ := filepath.Rel(m.Dir, path)
 			if err != nil || !e.Type().IsRegular() || rel == "got" || rel == "env" || strings.HasPrefix(rel, "services/") {
 				return nil
 			}
@@ -78,22 +80,22 @@ env_file = ["` + m.path("env") + `"]
 // What a service calls asks the daemon that runs it.
 func TestServicesFindTheirOwnDaemon(t *testing.T) {
 	live(t, func(m *machine) {
-		must(m.T, os.Mkdir(m.path("run"), 0o755))
-		must(m.T, os.Symlink(m.path("own"), m.path("run/control"))) // where the harness asks
+		must(m.T, os.Mkdir(m.Path("run"), 0o755))
+		must(m.T, os.Symlink(m.Path("own"), m.Path("run/control"))) // where the harness asks
 		m.services("services")
 		m.services("sv")
-		m.args = append(m.args, "--socket", m.path("own"))
-		m.service("native", `exec_start = ["sh", "-c", "`+program("hsctl")+` start by-native && echo $HOTSVC_SOCKET >`+m.path("native")+`; exec sleep 1000"]`)
-		m.script("sv/runit/run", program("hsctl")+" start by-runit && echo $HOTSVC_SOCKET >"+m.path("runit")+"; "+sleeps)
+		m.args = append(m.args, "--socket", m.Path("own"))
+		m.service("native", `exec_start = ["sh", "-c", "`+livetest.Program("hsctl")+` start by-native && echo $HOTSVC_SOCKET >`+m.Path("native")+`; exec sleep 1000"]`)
+		m.script("sv/runit/run", livetest.Program("hsctl")+" start by-runit && echo $HOTSVC_SOCKET >"+m.Path("runit")+"; "+sleeps)
 		for _, name := range []string{"by-native", "by-runit"} {
 			m.service(name, `exec_start = ["sleep", "1000"]`)
 		}
 		m.boot()
 		m.do("start", "native")
 		for _, name := range []string{"native", "runit"} {
-			m.is("by-"+name, "up")
-			m.until(name+" is through", func() bool { return m.lines(name)[0] != "" })
-			if got := m.lines(name)[0]; got != m.path("own") {
+			m.Is("by-"+name, "up")
+			m.Until(name+" is through", func() bool { return m.lines(name)[0] != "" })
+			if got := m.lines(name)[0]; got != m.Path("own") {
 				m.Errorf("%s has HOTSVC_SOCKET=%s", name, got)
 			}
 		}
@@ -104,13 +106,13 @@ func TestServicesFindTheirOwnDaemon(t *testing.T) {
 func TestServicesOfTheSystemsDaemonNeedNoSocket(t *testing.T) {
 	live(t, func(m *machine) {
 		must(m.T, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"))
-		must(m.T, os.Mkdir(m.path("run"), 0o755))
-		must(m.T, os.Symlink("/run/hotsvc/control", m.path("run/control")))
+		must(m.T, os.Mkdir(m.Path("run"), 0o755))
+		must(m.T, os.Symlink("/run/hotsvc/control", m.Path("run/control")))
 		m.args = append(m.args, "--run-dir", "/run/hotsvc")
-		m.service("a", `exec_start = ["sh", "-c", "env >`+m.path("env")+`; exec sleep 1000"]`)
+		m.service("a", `exec_start = ["sh", "-c", "env >`+m.Path("env")+`; exec sleep 1000"]`)
 		m.boot() // with a HOTSVC_SOCKET that names another
 		m.do("start", "a")
-		m.until("the environment", func() bool { return slices.Contains(m.lines("env"), "HOTSVC_SERVICE=a") })
+		m.Until("the environment", func() bool { return slices.Contains(m.lines("env"), "HOTSVC_SERVICE=a") })
 		for _, line := range m.lines("env") {
 			if strings.HasPrefix(line, "HOTSVC_SOCKET=") {
 				m.Error(line)

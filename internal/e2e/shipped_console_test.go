@@ -30,8 +30,8 @@ func (s *screen) text() string {
 func (m *machine) dev() {
 	m.Helper()
 	for _, name := range []string{"null", "zero"} {
-		must(m.T, os.WriteFile(m.path("dev-"+name), nil, 0o600))
-		must(m.T, unix.Mount("/dev/"+name, m.path("dev-"+name), "", unix.MS_BIND, ""))
+		must(m.T, os.WriteFile(m.Path("dev-"+name), nil, 0o600))
+		must(m.T, unix.Mount("/dev/"+name, m.Path("dev-"+name), "", unix.MS_BIND, ""))
 	}
 	must(m.T, unix.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=755"))
 	must(m.T, os.Mkdir("/dev/pts", 0o755))
@@ -39,8 +39,8 @@ func (m *machine) dev() {
 	must(m.T, os.Symlink("pts/ptmx", "/dev/ptmx"))
 	for _, name := range []string{"null", "zero"} {
 		must(m.T, os.WriteFile("/dev/"+name, nil, 0o600))
-		must(m.T, unix.Mount(m.path("dev-"+name), "/dev/"+name, "", unix.MS_BIND, ""))
-		must(m.T, unix.Unmount(m.path("dev-"+name), unix.MNT_DETACH))
+		must(m.T, unix.Mount(m.Path("dev-"+name), "/dev/"+name, "", unix.MS_BIND, ""))
+		must(m.T, unix.Unmount(m.Path("dev-"+name), unix.MNT_DETACH))
 	}
 }
 
@@ -98,17 +98,17 @@ func TestShippedLoginIsThereWhileTheLineIs(t *testing.T) {
 				line := m.terminal("ttyT0")
 				m.boot()
 				m.do("start", "getty@ttyT0", "--no-wait")
-				m.is("getty@ttyT0", "waiting") // nothing sleeps until the line may be there
+				m.Is("getty@ttyT0", "waiting") // nothing sleeps until the line may be there
 				m.device("add", "tty", "ttyT0")
-				m.until("somebody is asked for a name", func() bool { return strings.Contains(line.text(), "login:") })
-				pid := m.pid("getty@ttyT0")
+				m.Until("somebody is asked for a name", func() bool { return strings.Contains(line.text(), "login:") })
+				pid := m.Main("getty@ttyT0")
 				m.device("remove", "tty", "ttyT0")
-				m.gone(pid)
-				m.is("getty@ttyT0", "waiting")
+				m.Gone(pid)
+				m.Is("getty@ttyT0", "waiting")
 				m.device("add", "tty", "ttyT0")
-				m.until("asked again", func() bool { return strings.Count(line.text(), "login:") == 2 })
-				m.is("getty@ttyT0", "up")
-				if s := m.get("getty@ttyT0"); s.Failures != 0 || !strings.Contains(s.Description, "("+kind) {
+				m.Until("asked again", func() bool { return strings.Count(line.text(), "login:") == 2 })
+				m.Is("getty@ttyT0", "up")
+				if s := m.Get("getty@ttyT0"); s.Failures != 0 || !strings.Contains(s.Description, "("+kind) {
 					m.Errorf("%s: %d failures", s.Description, s.Failures)
 				}
 				m.do("stop", "getty@ttyT0")
@@ -124,7 +124,7 @@ func TestShippedMeterWritesALineASecondOnItsConsole(t *testing.T) {
 		m.boot()
 		m.device("add", "tty", "tty9")
 		m.do("start", "nmeter")
-		m.until("two lines", func() bool { return strings.Count(console.text(), "\n") >= 2 })
+		m.Until("two lines", func() bool { return strings.Count(console.text(), "\n") >= 2 })
 		for _, line := range strings.SplitAfter(console.text(), "\n")[:2] {
 			if len(line) < 40 || strings.Contains(line, "rror") || strings.Contains(line, "sage") {
 				m.Errorf("a line says %q", line)
@@ -142,11 +142,11 @@ func TestShippedMouseServerIsThereWhileTheMiceAre(t *testing.T) {
 		m.terminal("input/mice")
 		m.boot()
 		m.do("start", "gpm", "--no-wait")
-		m.is("gpm", "waiting")
+		m.Is("gpm", "waiting")
 		m.device("add", "input", "mice")
 		// A terminal is no console: it has the mice, and would go no further.
-		m.until("it has opened the mice", func() bool {
-			files, _ := filepath.Glob("/proc/" + itoa(m.pid("gpm")) + "/fd/*")
+		m.Until("it has opened the mice", func() bool {
+			files, _ := filepath.Glob("/proc/" + itoa(m.Main("gpm")) + "/fd/*")
 			return slices.ContainsFunc(files, func(f string) bool { to, _ := os.Readlink(f); return to == "/dev/input/mice" })
 		})
 		m.stays("gpm")

@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"hotsvc/internal/livetest"
 )
 
 // uplink makes a link with a default route through it.
@@ -59,7 +61,7 @@ func TestShippedClockKeeperWaitsForAWayOut(t *testing.T) {
 		wait := asked(m)
 		m.boot()
 		m.do("start", "ntpd", "--no-wait")
-		m.is("ntpd", "waiting")
+		m.Is("ntpd", "waiting")
 		m.uplink("wan0")
 		wait("there is a default route")
 		m.stays("ntpd")
@@ -110,7 +112,7 @@ func TestShippedZeroconfGivesALinkAnAddress(t *testing.T) {
 		m.cable("wan0")
 		m.boot()
 		m.do("start", "zeroconf@wan0")
-		m.until("it has one that nobody else has", func() bool { return strings.HasPrefix(m.word("wan0", "linklocal4"), "169.254.") })
+		m.Until("it has one that nobody else has", func() bool { return strings.HasPrefix(m.word("wan0", "linklocal4"), "169.254.") })
 		m.stays("zeroconf@wan0")
 	})
 }
@@ -126,17 +128,17 @@ func TestShippedServerGivesTheShippedClientALease(t *testing.T) {
 		m.cable("lan0")
 		m.boot()
 		m.do("start", "dhcpd@lan0", "--no-wait")
-		m.is("dhcpd@lan0", "waiting") // for an address
+		m.Is("dhcpd@lan0", "waiting") // for an address
 		m.address(nil, "lan0", "192.0.2.1/24")
-		m.is("dhcpd@lan0", "up")
+		m.Is("dhcpd@lan0", "up")
 		m.do("start", "dhcp@far-lan0")
-		m.until("the client has an address", func() bool { return m.word("far-lan0", "address4") == "192.0.2.20/24" })
-		m.until("and a name server", func() bool {
+		m.Until("the client has an address", func() bool { return m.word("far-lan0", "address4") == "192.0.2.20/24" })
+		m.Until("and a name server", func() bool {
 			text, _ := os.ReadFile("/etc/resolv.conf")
 			return string(text) == "nameserver 192.0.2.1\n"
 		})
 		m.stays("dhcp@far-lan0")
-		m.until("the address is given back", func() bool { return m.word("far-lan0", "address4") == "" })
+		m.Until("the address is given back", func() bool { return m.word("far-lan0", "address4") == "" })
 		m.stays("dhcpd@lan0")
 		if _, err := os.Stat("/run/leases"); err != nil {
 			m.Error("it has not written its leases:", err)
@@ -153,7 +155,7 @@ func (m *machine) elsewhere(name string) *netlink.Handle {
 	m.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	ours, err := os.Readlink("/proc/self/ns/net")
 	must(m.T, err)
-	m.until("another namespace", func() bool {
+	m.Until("another namespace", func() bool {
 		theirs, err := os.Readlink("/proc/" + itoa(cmd.Process.Pid) + "/ns/net")
 		return err == nil && theirs != ours
 	})
@@ -180,18 +182,18 @@ func TestShippedPingerStartsTheClientAnewWhenTheRouterIsGone(t *testing.T) {
 		m.boot()
 		m.do("start", "dhcp@wan0")
 		m.do("start", "dhcp-pinger@wan0", "--no-wait")
-		m.is("dhcp-pinger@wan0", "waiting") // for a router
+		m.Is("dhcp-pinger@wan0", "waiting") // for a router
 		m.address(nil, "wan0", "192.0.2.1/24")
 		m.link("wan0", func(l netlink.Link) error {
 			return netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.IPv4(192, 0, 2, 2)})
 		})
-		pid := m.pid("dhcp-pinger@wan0")
+		pid := m.Main("dhcp-pinger@wan0")
 		journal := func() string { return strings.Join(m.lines("journal"), ",") }
 		m.never("a restart for a router that never answered", time.Second, func() bool { return journal() != "start dhcp@wan0" })
 
 		m.address(there, "far-wan0", "192.0.2.2/24")
-		m.until("it has answered: the next question is not so soon", func() bool {
-			return slices.ContainsFunc(descendants(pid), func(child int) bool {
+		m.Until("it has answered: the next question is not so soon", func() bool {
+			return slices.ContainsFunc(livetest.Descendants(pid), func(child int) bool {
 				command, _ := os.ReadFile("/proc/" + itoa(child) + "/cmdline")
 				return string(command) == "sleep\x000.2\x00"
 			})
@@ -203,15 +205,15 @@ func TestShippedPingerStartsTheClientAnewWhenTheRouterIsGone(t *testing.T) {
 		l, err := there.LinkByName("far-wan0")
 		must(m.T, err)
 		must(m.T, there.AddrDel(l, a))
-		m.until("the client starts anew", func() bool { return journal() == "start dhcp@wan0,end dhcp@wan0,start dhcp@wan0" })
-		m.until("the log says why", func() bool {
-			return strings.Contains(strings.Join(m.get("dhcp-pinger@wan0").LogTail, "\n"), "192.0.2.2 on wan0 does not answer any more: dhcp@wan0 starts anew")
+		m.Until("the client starts anew", func() bool { return journal() == "start dhcp@wan0,end dhcp@wan0,start dhcp@wan0" })
+		m.Until("the log says why", func() bool {
+			return strings.Contains(strings.Join(m.Get("dhcp-pinger@wan0").LogTail, "\n"), "192.0.2.2 on wan0 does not answer any more: dhcp@wan0 starts anew")
 		})
 		m.never("a second restart: the router has not answered since", quiet, func() bool { return len(m.lines("journal")) != 3 })
-		if got := m.pid("dhcp-pinger@wan0"); got != pid {
+		if got := m.Main("dhcp-pinger@wan0"); got != pid {
 			m.Errorf("the pinger has pid %d, before %d", got, pid)
 		}
-		if s := m.get("supplicant@wan0"); s.State != "down" {
+		if s := m.Get("supplicant@wan0"); s.State != "down" {
 			m.Errorf("nobody wanted a supplicant: %+v", s)
 		}
 		m.stays("dhcp-pinger@wan0")

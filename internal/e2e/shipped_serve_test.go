@@ -22,7 +22,7 @@ func TestShippedWebServerServesAFile(t *testing.T) {
 		must(m.T, os.Chmod("/srv/http/secret", 0o600))
 		m.do("start", "httpd")
 		m.dial(80)
-		m.ofNobody(m.pid("httpd"))
+		m.ofNobody(m.Main("httpd"))
 		for path, want := range map[string]string{"/": "hello from the hardware\n", "/secret": "404", "/none": "404"} {
 			answer, err := http.Get("http://127.0.0.1" + path)
 			must(m.T, err)
@@ -47,7 +47,7 @@ func TestShippedFTPServerGivesAndDoesNotTake(t *testing.T) {
 			m.boot()
 			m.do("start", "ftpd")
 			c := m.dial(21)
-			m.ofNobody(m.pid("ftpd"))
+			m.ofNobody(m.Main("ftpd"))
 			m.talk(c, "", "220", "SIZE file", "213 5", "SIZE /file", "213 5", "SIZE /etc/passwd", "550", "PASV", "227", "STOR new", "500", "QUIT", "221")
 			m.stays("ftpd")
 		})
@@ -74,9 +74,9 @@ func TestShippedTFTPServerGivesAFile(t *testing.T) {
 				m.boot()
 				m.do("start", "tftpd")
 				if kind == applets {
-					m.ofNobody(m.pid("tftpd"))
+					m.ofNobody(m.Main("tftpd"))
 				}
-				m.until("it gives the file", func() bool { return m.tftp("\x00\x01kernel\x00octet\x00") == "\x00\x03\x00\x01an image" })
+				m.Until("it gives the file", func() bool { return m.tftp("\x00\x01kernel\x00octet\x00") == "\x00\x03\x00\x01an image" })
 				for what, ask := range map[string]string{"outside": "\x00\x01/etc/passwd\x00octet\x00", "a write": "\x00\x02new\x00octet\x00"} {
 					if got := m.tftp(ask); !strings.HasPrefix(got, "\x00\x05") {
 						m.Errorf("%s: %q", what, got)
@@ -141,7 +141,7 @@ func TestShippedNameServerAnswersAndReadsHostsAgain(t *testing.T) {
 		}}
 		says := func(name, want string) {
 			m.Helper()
-			m.until(name+" is "+want, func() bool {
+			m.Until(name+" is "+want, func() bool {
 				ctx, done := context.WithTimeout(context.Background(), time.Second)
 				defer done()
 				got, err := resolver.LookupHost(ctx, name)
@@ -152,7 +152,7 @@ func TestShippedNameServerAnswersAndReadsHostsAgain(t *testing.T) {
 		m.put("/etc/hosts", "192.0.2.8 printer.test\n")
 		m.do("reload-service", "dnsmasq")
 		says("printer.test.", "192.0.2.8")
-		if log := strings.Join(m.get("dnsmasq").LogTail, "\n"); !strings.Contains(log, "started, version") {
+		if log := strings.Join(m.Get("dnsmasq").LogTail, "\n"); !strings.Contains(log, "started, version") {
 			m.Errorf("its log is elsewhere:\n%s", log)
 		}
 		m.stays("dnsmasq")

@@ -78,8 +78,8 @@ func furnished(t *testing.T, root, kind string) *machine {
 	m.put("/etc/services", "echo 7/tcp\nntp 123/udp\n")
 	m.put("/etc/hosts", "127.0.0.1 localhost\n")
 	must(t, os.MkdirAll("/run/hotsvc", 0o755))
-	must(t, os.Symlink(m.path("run/control"), "/run/hotsvc/control")) // where hsctl in a service looks
-	os.Setenv("PATH", strings.Join([]string{kind, filepath.Dir(program("hsctl")), "/usr/bin", "/bin"}, ":"))
+	must(t, os.Symlink(m.Path("run/control"), "/run/hotsvc/control")) // where hsctl in a service looks
+	os.Setenv("PATH", strings.Join([]string{kind, filepath.Dir(livetest.Program("hsctl")), "/usr/bin", "/bin"}, ":"))
 	m.link("lo", netlink.LinkSetUp)
 	return m
 }
@@ -110,14 +110,14 @@ func (m *machine) change(file, from, to string) {
 // it ends when it is told to: KILL comes after ten seconds, where the file says nothing.
 func (m *machine) stays(name string) {
 	m.Helper()
-	pid := m.pid(name)
-	if s := m.get(name); s.Restarts != 0 || s.Failures != 0 {
+	pid := m.Main(name)
+	if s := m.Get(name); s.Restarts != 0 || s.Failures != 0 {
 		m.Errorf("%s was restarted: %+v", name, s)
 	}
 	began := time.Now()
 	m.do("stop", name)
-	if d := time.Since(began); d > 5*time.Second || alive(pid) {
-		m.Errorf("%s was stopped in %v: %+v", name, d, m.get(name).Exit)
+	if d := time.Since(began); d > 5*time.Second || livetest.Alive(pid) {
+		m.Errorf("%s was stopped in %v: %+v", name, d, m.Get(name).Exit)
 	}
 }
 
@@ -125,7 +125,7 @@ func (m *machine) stays(name string) {
 func (m *machine) dial(port int) net.Conn {
 	m.Helper()
 	var c net.Conn
-	m.until(fmt.Sprintf("port %d answers", port), func() (ok bool) {
+	m.Until(fmt.Sprintf("port %d answers", port), func() (ok bool) {
 		var err error
 		c, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 		return err == nil
@@ -165,20 +165,20 @@ func (m *machine) ofNobody(pid int) {
 
 func TestShippedFirewallAskedWhileItRunsRunsOnceMore(t *testing.T) {
 	shipped(t, applets, func(m *machine) {
-		m.put("/etc/hotsvc/fw", "#!/bin/sh\necho begin >>"+m.path("journal")+"\nwhile [ ! -e "+m.path("go")+" ]; do sleep 0.05; done\necho end >>"+m.path("journal")+"\n")
+		m.put("/etc/hotsvc/fw", "#!/bin/sh\necho begin >>"+m.Path("journal")+"\nwhile [ ! -e "+m.Path("go")+" ]; do sleep 0.05; done\necho end >>"+m.Path("journal")+"\n")
 		m.boot()
 		if out := m.fails(1, "start", "fw"); !strings.Contains(out, "permission denied") {
 			m.Errorf("not executable:\n%s", out)
 		}
 		must(m.T, os.Chmod("/etc/hotsvc/fw", 0o755))
 		m.do("start", "fw", "--no-wait")
-		m.until("it runs", func() bool { return m.lines("journal")[0] == "begin" })
+		m.Until("it runs", func() bool { return m.lines("journal")[0] == "begin" })
 		for range 3 { // the second and the third are the same as the first: that run has not begun
 			m.do("restart", "fw", "--no-wait")
 		}
 		m.never("it is cut short, or another one beside it", quiet, func() bool { return len(m.lines("journal")) != 1 })
 		m.file("go", "")
-		m.is("fw", "up")
+		m.Is("fw", "up")
 		if got := strings.Join(m.lines("journal"), ","); got != "begin,end,begin,end" {
 			m.Errorf("the runs were %s", got)
 		}
@@ -198,20 +198,20 @@ func TestExampleRuleRunsTheFirewallAgainWhenTheWayOutIsAnother(t *testing.T) {
 		rules, err := os.ReadFile("../../rules/examples/rules.d/uplink.toml")
 		must(m.T, err)
 		m.rules(string(rules))
-		m.put("/etc/hotsvc/fw", "#!/bin/sh\nip -4 route show default >>"+m.path("journal")+"\n")
+		m.put("/etc/hotsvc/fw", "#!/bin/sh\nip -4 route show default >>"+m.Path("journal")+"\n")
 		must(m.T, os.Chmod("/etc/hotsvc/fw", 0o755))
 		m.boot()
 		m.uplink("wan0")
-		m.is("fw", "up")
+		m.Is("fw", "up")
 		m.link("wan0", func(l netlink.Link) error {
 			return netlink.RouteReplace(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.IPv4(192, 0, 2, 3)})
 		})
-		m.until("it has run for the second router, too", func() bool {
+		m.Until("it has run for the second router, too", func() bool {
 			got := m.lines("journal")
 			return strings.Contains(got[0], "192.0.2.2") && strings.Contains(got[len(got)-1], "192.0.2.3")
 		})
 		m.address(nil, "wan0", "192.0.2.9/24")
-		m.until("and for the second address", func() bool { return len(m.lines("journal")) == 3 })
+		m.Until("and for the second address", func() bool { return len(m.lines("journal")) == 3 })
 	})
 }
 
@@ -229,7 +229,7 @@ func TestShippedServiceWithoutItsProgramFailsWithOneLine(t *testing.T) {
 			if out := m.fails(1, "start", name); !strings.Contains(out, why) || strings.Count(strings.TrimSpace(out), "\n") > 1 {
 				m.Errorf("start %s:\n%s", name, out)
 			}
-			m.is(name, "failed")
+			m.Is(name, "failed")
 		}
 	})
 }

@@ -21,31 +21,23 @@ func TestDaemonOutlivesTheReaderOfItsLog(t *testing.T) {
 		must(m.T, err)
 		cmd.Stderr = w
 		must(m.T, r.Close())
-		must(m.T, cmd.Start())
+		m.Start(cmd)
 		w.Close()
-		m.daemon, m.ended = cmd, make(chan struct{})
-		go func() { cmd.Wait(); close(m.ended) }()
-		m.until("it answers", func() bool { _, err := m.ask(); return err == nil })
 		m.do("start", "a")
-		m.pid("a")
+		m.Main("a")
 	})
 }
 
 // A service that finds PIPE or INT ignored never dies in a pipeline, or of ^C.
 func TestServicesBeginWithDefaultSignals(t *testing.T) {
 	live(t, func(m *machine) {
-		m.service("a", `exec_start = ["sh", "-c", "grep ^Sig /proc/self/status >`+m.path("signals")+`; exec sleep 1000"]`)
+		m.service("a", `exec_start = ["sh", "-c", "grep ^Sig /proc/self/status >`+m.Path("signals")+`; exec sleep 1000"]`)
 		// The daemon itself is begun as a shell begins what runs in the background.
 		m.file("hotsvc.toml", "")
 		daemon := m.command()
-		cmd := exec.Command("sh", append([]string{"-c", `trap '' INT QUIT PIPE HUP; exec "$0" "$@"`}, daemon.Args...)...)
-		cmd.Stderr = m
-		must(m.T, cmd.Start())
-		m.daemon, m.ended = cmd, make(chan struct{})
-		go func() { cmd.Wait(); close(m.ended) }()
-		m.until("it answers", func() bool { _, err := m.ask(); return err == nil })
+		m.Start(exec.Command("sh", append([]string{"-c", `trap '' INT QUIT PIPE HUP; exec "$0" "$@"`}, daemon.Args...)...))
 		m.do("start", "a")
-		m.until("told", func() bool { return len(m.lines("signals")) >= 4 })
+		m.Until("told", func() bool { return len(m.lines("signals")) >= 4 })
 		for _, line := range m.lines("signals") {
 			name, text, _ := strings.Cut(line, ":\t")
 			set, err := strconv.ParseUint(strings.TrimSpace(text), 16, 64)
@@ -60,13 +52,13 @@ func TestServicesBeginWithDefaultSignals(t *testing.T) {
 // Nothing of the daemon's own is handed down: no descriptor, no odd umask.
 func TestServicesBeginClean(t *testing.T) {
 	liveBothWays(t, func(m *machine) {
-		m.service("a", `exec_start = ["sh", "-c", "umask >`+m.path("umask")+`; exec sleep 1000"]`)
+		m.service("a", `exec_start = ["sh", "-c", "umask >`+m.Path("umask")+`; exec sleep 1000"]`)
 		syscall.Umask(0o077)
 		m.boot()
 		syscall.Umask(0o022)
 		m.do("start", "a")
-		pid := m.pid("a")
-		m.until("told", func() bool { return m.lines("umask")[0] != "" })
+		pid := m.Main("a")
+		m.Until("told", func() bool { return m.lines("umask")[0] != "" })
 		if got := m.lines("umask")[0]; got != "0022" {
 			m.Errorf("umask %s", got)
 		}
@@ -75,8 +67,8 @@ func TestServicesBeginClean(t *testing.T) {
 		for _, fd := range fds {
 			to, _ := os.Readlink("/proc/" + itoa(pid) + "/fd/" + fd.Name())
 			switch {
-			case fd.Name() == "0" && to == "/dev/null", (fd.Name() == "1" || fd.Name() == "2") && to == m.path("run/output/a.fifo"):
-			case strings.HasPrefix(to, m.path("run/run")): // the mark, where there are no cgroups
+			case fd.Name() == "0" && to == "/dev/null", (fd.Name() == "1" || fd.Name() == "2") && to == m.Path("run/output/a.fifo"):
+			case strings.HasPrefix(to, m.Path("run/run")): // the mark, where there are no cgroups
 			default:
 				m.Errorf("descriptor %s is %s", fd.Name(), to)
 			}
@@ -85,7 +77,7 @@ func TestServicesBeginClean(t *testing.T) {
 			m.Errorf("session %d of pid %d: %v", sid, pid, err)
 		}
 		for _, dir := range []string{"run", "log", "run/svc"} {
-			if info, err := os.Stat(m.path(dir)); err != nil || info.Mode()&0o022 != 0 {
+			if info, err := os.Stat(m.Path(dir)); err != nil || info.Mode()&0o022 != 0 {
 				m.Errorf("%s: %v", dir, info.Mode())
 			}
 		}

@@ -47,7 +47,7 @@ func TestSoak(t *testing.T) {
 		young := s.goroutines()
 		s.books(0)
 		m.Logf("%v: %d flaps, %d verbs, %d reloads, %d upgrades, %d questions, %d crashes, %d lines\n%sgoroutines: %d, of a daemon that has just begun: %d",
-			lasts, s.flaps.Load(), s.verbs.Load(), s.reloads.Load(), s.upgrades.Load(), s.polled.Load(), s.get("crashes").Restarts, s.counted, s.table(), old, young)
+			lasts, s.flaps.Load(), s.verbs.Load(), s.reloads.Load(), s.upgrades.Load(), s.polled.Load(), s.Get("crashes").Restarts, s.counted, s.table(), old, young)
 		if lasts < time.Minute {
 			return // that is too short to see anything grow
 		}
@@ -126,7 +126,7 @@ func (s *soak) poll() {
 // reload changes what a file says of a service that runs, and what may restart.
 func (s *soak) reload() {
 	n := s.reloads.Add(1)
-	path := s.path("services/base.toml")
+	path := s.Path("services/base.toml")
 	text, err := os.ReadFile(path)
 	if err == nil {
 		text, _, _ = bytes.Cut(text, []byte("description"))
@@ -190,7 +190,7 @@ func (s *soak) goroutines() (n int) {
 	before := len(s.lines("said"))
 	lives := s.k.born()
 	s.k.signal(syscall.SIGQUIT)
-	s.until("the next daemon is there", func() bool { return s.k.born() > lives })
+	s.Until("the next daemon is there", func() bool { return s.k.born() > lives })
 	for _, line := range s.lines("said")[before:] {
 		if strings.HasPrefix(line, "goroutine ") {
 			n++

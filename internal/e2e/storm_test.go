@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"hotsvc/internal/livetest"
 )
 
 // While the daemon is stopped the kernel goes on; what its sockets cannot keep
@@ -24,9 +26,9 @@ func TestOverflowOfBothSocketsReachesTheTruth(t *testing.T) {
 		m.boot()
 		m.cable("wan0")
 		m.cable("wan1")
-		kept := m.pid("net@wan0")
-		m.pid("net@wan1")
-		must(m.T, m.daemon.Process.Signal(syscall.SIGSTOP))
+		kept := m.Main("net@wan0")
+		m.Main("net@wan1")
+		m.Signal(syscall.SIGSTOP)
 		m.remove("wan1") // a lost remove, later
 		// Events that cost the sockets more than they can be made to keep: some 40 MiB.
 		far, err := netlink.LinkByName("far-wan0")
@@ -40,12 +42,12 @@ func TestOverflowOfBothSocketsReachesTheTruth(t *testing.T) {
 		}
 		m.uevents(noise...)
 		m.cable("wan2") // a lost add
-		must(m.T, m.daemon.Process.Signal(syscall.SIGCONT))
-		m.is("net@wan2", "up")
-		m.is("dev@wan2", "up")
-		m.is("net@wan1", "down")
-		m.is("dev@wan1", "down")
-		if got := m.pid("net@wan0"); got != kept {
+		m.Signal(syscall.SIGCONT)
+		m.Is("net@wan2", "up")
+		m.Is("dev@wan2", "up")
+		m.Is("net@wan1", "down")
+		m.Is("dev@wan1", "down")
+		if got := m.Main("net@wan0"); got != kept {
 			m.Errorf("pid %d, before %d", got, kept)
 		}
 		for _, name := range []string{"uevent", "link"} {
@@ -63,8 +65,8 @@ func TestDaemonKilledAgainAndAgainStartsNothingTwice(t *testing.T) {
 		lacks(m.T, "flock")
 		m.rules(strings.Replace(cableRule, "500ms", "50ms", 1))
 		// A second one would not get the lock, and say so.
-		m.service("net@", `exec_start = ["sh", "-c", "exec flock -n -E 9 `+m.path("lock")+`-$0 sleep 1000 || echo twice $0 >>`+m.path("twice")+`", "{instance}"]
-exec_stop_post = ["sh", "-c", "test \"$EXIT_STATUS\" != 9 || echo twice >>`+m.path("twice")+`"]
+		m.service("net@", `exec_start = ["sh", "-c", "exec flock -n -E 9 `+m.Path("lock")+`-$0 sleep 1000 || echo twice $0 >>`+m.Path("twice")+`", "{instance}"]
+exec_stop_post = ["sh", "-c", "test \"$EXIT_STATUS\" != 9 || echo twice >>`+m.Path("twice")+`"]
 backoff = { first = "10ms", max = "50ms" }`)
 		m.boot()
 		const cables = 4
@@ -83,18 +85,18 @@ backoff = { first = "10ms", max = "50ms" }`)
 				}
 				time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
 			}
-			m.quit(syscall.SIGKILL)
+			m.End(syscall.SIGKILL)
 			m.boot()
 		}
 		for i, plugged := range in {
 			name := fmt.Sprintf("net@wan%d", i)
 			if plugged {
-				m.is(name, "up")
+				m.Is(name, "up")
 			} else {
-				m.is(name, "down")
+				m.Is(name, "down")
 			}
 		}
-		if _, err := os.Stat(m.path("twice")); err == nil {
+		if _, err := os.Stat(m.Path("twice")); err == nil {
 			m.Errorf("something ran twice: %v", m.lines("twice"))
 		}
 		want := 0
@@ -114,7 +116,7 @@ backoff = { first = "10ms", max = "50ms" }`)
 // tree lists the processes below us, each with its parent and its cgroup.
 func (m *machine) tree() string {
 	var b strings.Builder
-	for _, pid := range descendants(os.Getpid()) {
+	for _, pid := range livetest.Descendants(os.Getpid()) {
 		read := func(name string) string {
 			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
 			return strings.TrimSpace(strings.ReplaceAll(string(text), "\x00", " "))
@@ -127,7 +129,7 @@ func (m *machine) tree() string {
 
 // sleeps counts the living processes that are `sleep 1000` below us.
 func (m *machine) sleeps() (n int) {
-	for _, pid := range descendants(os.Getpid()) {
+	for _, pid := range livetest.Descendants(os.Getpid()) {
 		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); string(b) == "sleep\x001000\x00" {
 			n++
 		}
@@ -145,21 +147,21 @@ func TestWaitingClientSurvivesARestartOfTheDaemon(t *testing.T) {
 		must(m.T, holder.Start())
 		defer holder.Wait()
 		defer holder.Process.Kill()
-		pid := m.pid("held")
+		pid := m.Main("held")
 		waiter := m.hsctl("wait", "net@wan0", "--timeout", "20s")
 		must(m.T, waiter.Start())
-		m.until("the waiter asks", func() bool { return waits(waiter) })
-		m.quit(syscall.SIGKILL)
+		m.Until("the waiter asks", func() bool { return waits(waiter) })
+		m.End(syscall.SIGKILL)
 		m.boot()
 		m.cable("wan0")
 		if err := waiter.Wait(); err != nil {
 			m.Errorf("the waiter ended with %v", err)
 		}
-		if got := m.pid("held"); got != pid {
+		if got := m.Main("held"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 		must(m.T, holder.Process.Kill())
-		m.is("held", "down")
+		m.Is("held", "down")
 	})
 }
 
@@ -171,14 +173,14 @@ func TestHolderThatDiesWhileNoDaemonRunsHoldsNothing(t *testing.T) {
 		holder := m.hsctl("hold", "a", "--", "sleep", "1000")
 		must(m.T, holder.Start())
 		m.do("require", "b", "--as", "me")
-		a, b := m.pid("a"), m.pid("b")
-		m.quit(syscall.SIGKILL)
+		a, b := m.Main("a"), m.Main("b")
+		m.End(syscall.SIGKILL)
 		must(m.T, holder.Process.Kill())
 		holder.Wait()
 		m.boot()
-		m.gone(a)
-		m.is("a", "down")
-		if got := m.pid("b"); got != b {
+		m.Gone(a)
+		m.Is("a", "down")
+		if got := m.Main("b"); got != b {
 			m.Errorf("pid %d, before %d", got, b)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hotsvc/internal/livetest"
 	"hotsvc/internal/status"
 )
 
@@ -21,16 +22,16 @@ func (m *machine) services(text string) {
 	if !ok {
 		dialect, name = "", text
 	}
-	must(m.T, os.MkdirAll(m.path(name), 0o755))
-	m.args = append(m.args, "--services", strings.TrimPrefix(dialect+":", ":")+m.path(name))
+	must(m.T, os.MkdirAll(m.Path(name), 0o755))
+	m.args = append(m.args, "--services", strings.TrimPrefix(dialect+":", ":")+m.Path(name))
 }
 
 // script writes an executable that tells the journal who it is and what it was
 // given, and goes on as the rest says.
 func (m *machine) script(name, rest string) {
 	m.Helper()
-	m.file(name, fmt.Sprintf("#!/bin/sh\necho %s \"$@\" >>%s\n%s\n", name, m.path("journal"), rest))
-	must(m.T, os.Chmod(m.path(name), 0o755))
+	m.file(name, fmt.Sprintf("#!/bin/sh\necho %s \"$@\" >>%s\n%s\n", name, m.Path("journal"), rest))
+	must(m.T, os.Chmod(m.Path(name), 0o755))
 }
 
 const sleeps = "exec sleep 1000"
@@ -38,7 +39,7 @@ const sleeps = "exec sleep 1000"
 // told waits until the journal has a line.
 func (m *machine) told(line string) {
 	m.Helper()
-	m.until(line+" in the journal", func() bool { return slices.Contains(m.lines("journal"), line) })
+	m.Until(line+" in the journal", func() bool { return slices.Contains(m.lines("journal"), line) })
 }
 
 // count is how often the journal has a line.
@@ -80,29 +81,29 @@ func TestFourDialectsInOneDaemon(t *testing.T) {
 		for _, tree := range []string{"sv", "bh", "sysmgr:sm", "hermit:he"} {
 			m.services(tree)
 		}
-		m.script("sv/web/run", "echo web in $PWD >>"+m.path("journal")+"\n"+sleeps)
+		m.script("sv/web/run", "echo web in $PWD >>"+m.Path("journal")+"\n"+sleeps)
 		m.script("sv/web/finish", "")
 		m.file("sv/web/down", "")
 		m.script("bh/net/pre", "")
 		m.script("bh/net/run", sleeps)
 		m.script("bh/net/post", "")
-		m.script("sm/prog", "echo $SYSDIR $RUNDIR >>"+m.path("journal")+"; test -d $RUNDIR && "+sleeps)
-		m.file("he/x.toml", "id = \"app\"\nexec_start = [\"sh\", \"-c\", \"echo app >>"+m.path("journal")+"; exec sleep 1000\"]\n")
+		m.script("sm/prog", "echo $SYSDIR $RUNDIR >>"+m.Path("journal")+"; test -d $RUNDIR && "+sleeps)
+		m.file("he/x.toml", "id = \"app\"\nexec_start = [\"sh\", \"-c\", \"echo app >>"+m.Path("journal")+"; exec sleep 1000\"]\n")
 		m.rules(strings.Replace(cableRule, `"net@{name}"`, `"web", "net@{name}", "prog", "app"`, 1))
 		m.boot()
-		m.pid("prog") // starts at boot, as its dialect has it
-		m.pid("app")
-		m.is("web", "down") // before anything holds it
-		m.is("net", "down")
+		m.Main("prog") // starts at boot, as its dialect has it
+		m.Main("app")
+		m.Is("web", "down") // before anything holds it
+		m.Is("net", "down")
 		m.cable("wan0")
 		all := []string{"web", "net@wan0", "prog", "app"}
 		dialects := map[string]string{}
 		for _, name := range all {
-			m.pid(name)
-			m.until(name+" is held by the rule", func() bool {
-				return slices.ContainsFunc(m.get(name).Holds, func(h status.Hold) bool { return h.Holder == "rule:cable" })
+			m.Main(name)
+			m.Until(name+" is held by the rule", func() bool {
+				return slices.ContainsFunc(m.Get(name).Holds, func(h status.Hold) bool { return h.Holder == "rule:cable" })
 			})
-			dialects[name] = m.get(name).Definition.Dialect
+			dialects[name] = m.Get(name).Definition.Dialect
 			if why := m.do("why", name); !strings.Contains(why, "cable") || !strings.Contains(why, "wan0") {
 				m.Errorf("why %s:\n%s", name, why)
 			}
@@ -112,17 +113,17 @@ func TestFourDialectsInOneDaemon(t *testing.T) {
 		}
 		m.told("bh/net/pre wan0")
 		m.told("bh/net/run wan0")
-		m.told("sm/prog " + m.path("sm/prog"))
-		m.told(m.path("sm") + " " + m.path("run/sysmgr"))
+		m.told("sm/prog " + m.Path("sm/prog"))
+		m.told(m.Path("sm") + " " + m.Path("run/sysmgr"))
 		m.told("sv/web/run")
-		m.told("web in " + m.path("sv/web"))
+		m.told("web in " + m.Path("sv/web"))
 		m.pull("wan0")
-		m.is("web", "down")
-		m.is("net@wan0", "down")
+		m.Is("web", "down")
+		m.Is("net@wan0", "down")
 		m.told("sv/web/finish -1 15")
 		m.told("bh/net/post wan0")
-		m.pid("prog")
-		m.pid("app")
+		m.Main("prog")
+		m.Main("app")
 	})
 }
 
@@ -138,11 +139,11 @@ func TestTreesArePickedUpAtOnce(t *testing.T) {
 		soon := func(what string, cond func() bool) {
 			m.Helper()
 			begin := time.Now()
-			m.until(what, cond)
+			m.Until(what, cond)
 			took = append(took, time.Since(begin))
 		}
 		m.script(".new/web/run", sleeps)
-		must(t, os.Rename(m.path(".new/web"), m.path("sv/web")))
+		must(t, os.Rename(m.Path(".new/web"), m.Path("sv/web")))
 		soon("web runs", func() bool { return m.known("web") == "up" })
 		m.script("sv/slow/run", sleeps) // not all at once
 		soon("slow runs", func() bool { return m.known("slow") == "up" })
@@ -150,26 +151,26 @@ func TestTreesArePickedUpAtOnce(t *testing.T) {
 		soon("prog runs", func() bool { return m.known("prog") == "up" })
 		m.file("he/app.toml", `exec_start = ["sleep", "1000"]`)
 		soon("app runs", func() bool { return m.known("app") == "up" })
-		pid := m.pid("app")
+		pid := m.Main("app")
 		m.file("he/app.toml", `exec_start = ["sleep", "1001"]`)
 		soon("app is another one", func() bool { now := m.running("app"); return now != 0 && now != pid })
-		pid = m.pid("app")
+		pid = m.Main("app")
 		m.file("he/app.toml", `exec_start = "sleep 1002"`)
 		soon("the mistake is told", func() bool {
-			return strings.Contains(m.do("status"), m.path("he/app.toml")+":1:14: ")
+			return strings.Contains(m.do("status"), m.Path("he/app.toml")+":1:14: ")
 		})
-		if got := m.pid("app"); got != pid {
+		if got := m.Main("app"); got != pid {
 			m.Error("a mistake in its file restarted app")
 		}
 
-		must(t, os.Rename(m.path("sv/web"), m.path("sv/.web")))
+		must(t, os.Rename(m.Path("sv/web"), m.Path("sv/.web")))
 		soon("web is gone", func() bool { return m.known("web") == "" })
-		must(t, os.Rename(m.path("sv/.web"), m.path("sv/web")))
+		must(t, os.Rename(m.Path("sv/.web"), m.Path("sv/web")))
 		soon("web runs again", func() bool { return m.known("web") == "up" })
-		pids := map[string]int{"web": m.pid("web"), "slow": m.pid("slow")}
-		must(t, os.Remove(m.path("sm/prog")))
+		pids := map[string]int{"web": m.Main("web"), "slow": m.Main("slow")}
+		must(t, os.Remove(m.Path("sm/prog")))
 		soon("prog is gone", func() bool { return m.known("prog") == "" })
-		must(t, os.Remove(m.path("he/app.toml")))
+		must(t, os.Remove(m.Path("he/app.toml")))
 		soon("app is gone", func() bool { return m.known("app") == "" })
 
 		// What a service's directory says matters when the service starts.
@@ -177,9 +178,9 @@ func TestTreesArePickedUpAtOnce(t *testing.T) {
 		m.script("sv/web/run", "exec sleep 2000")
 		m.file("sv/web/down", "")
 		m.script("sv/slow/finish", "")
-		m.until("finish was seen", func() bool { return m.report().Config.Generation > generation })
+		m.Until("finish was seen", func() bool { return m.report().Config.Generation > generation })
 		for name, pid := range pids {
-			if got := m.pid(name); got != pid {
+			if got := m.Main(name); got != pid {
 				m.Errorf("%s was restarted", name)
 			}
 		}
@@ -189,8 +190,8 @@ func TestTreesArePickedUpAtOnce(t *testing.T) {
 
 		// The whole tree is replaced.
 		m.script("next/db/run", sleeps)
-		must(t, os.Rename(m.path("sv"), m.path("old")))
-		must(t, os.Rename(m.path("next"), m.path("sv")))
+		must(t, os.Rename(m.Path("sv"), m.Path("old")))
+		must(t, os.Rename(m.Path("next"), m.Path("sv")))
 		soon("the new tree runs", func() bool { return m.known("db") == "up" && m.known("web") == "" && m.known("slow") == "" })
 		slices.Sort(took) // the machine may be busy for once
 		if median := took[len(took)/2]; median > time.Second {
@@ -206,11 +207,11 @@ func TestReinstalledDirectoryRunsTheNewOne(t *testing.T) {
 		m.script("sv/web/run", "cd /\n"+sleeps) // its directory is not held by being in it
 		m.boot()
 		for range 5 {
-			pid := m.pid("web")
-			m.until("it is removed", func() bool { return os.RemoveAll(m.path("sv/web")) == nil })
+			pid := m.Main("web")
+			m.Until("it is removed", func() bool { return os.RemoveAll(m.Path("sv/web")) == nil })
 			m.script("sv/web/run", "cd /\n"+sleeps)
-			m.until("the new web runs", func() bool { now := m.running("web"); return now != 0 && now != pid })
-			m.gone(pid)
+			m.Until("the new web runs", func() bool { now := m.running("web"); return now != 0 && now != pid })
+			m.Gone(pid)
 		}
 	})
 }
@@ -220,21 +221,21 @@ func TestReinstalledDirectoryRunsTheNewOne(t *testing.T) {
 func TestLinkedInstances(t *testing.T) {
 	live(t, func(m *machine) {
 		m.services("sv")
-		m.script("pkg/getty_tty1/run", "echo ${PWD##*/} as $(/bin/pwd) >>"+m.path("journal")+"; touch mine; "+sleeps)
-		must(t, os.Symlink(m.path("pkg/getty_tty1"), m.path("sv/getty_tty1")))
-		must(t, os.Symlink(m.path("pkg/getty_tty1"), m.path("sv/getty_tty2")))
+		m.script("pkg/getty_tty1/run", "echo ${PWD##*/} as $(/bin/pwd) >>"+m.Path("journal")+"; touch mine; "+sleeps)
+		must(t, os.Symlink(m.Path("pkg/getty_tty1"), m.Path("sv/getty_tty1")))
+		must(t, os.Symlink(m.Path("pkg/getty_tty1"), m.Path("sv/getty_tty2")))
 		m.boot()
-		m.pid("getty_tty1")
-		m.pid("getty_tty2")
-		m.told("getty_tty1 as " + m.path("pkg/getty_tty1"))
-		m.told("getty_tty2 as " + m.path("run/service/getty_tty2"))
-		m.script("pkg/getty_tty1/run", "echo new ${PWD##*/} >>"+m.path("journal")+"; test -e mine && "+sleeps)
+		m.Main("getty_tty1")
+		m.Main("getty_tty2")
+		m.told("getty_tty1 as " + m.Path("pkg/getty_tty1"))
+		m.told("getty_tty2 as " + m.Path("run/service/getty_tty2"))
+		m.script("pkg/getty_tty1/run", "echo new ${PWD##*/} >>"+m.Path("journal")+"; test -e mine && "+sleeps)
 		m.do("restart", "getty_tty2")
 		m.told("new getty_tty2")
-		m.pid("getty_tty2")
-		must(t, os.Remove(m.path("sv/getty_tty2")))
-		m.until("the instance is gone", func() bool { return m.known("getty_tty2") == "" })
-		m.pid("getty_tty1")
+		m.Main("getty_tty2")
+		must(t, os.Remove(m.Path("sv/getty_tty2")))
+		m.Until("the instance is gone", func() bool { return m.known("getty_tty2") == "" })
+		m.Main("getty_tty1")
 	})
 }
 
@@ -246,10 +247,10 @@ func TestControlUBeforeEachStart(t *testing.T) {
 		m.script("sv/web/control/u", "exit 1")
 		m.script("sv/web/run", sleeps)
 		m.boot()
-		m.pid("web")
+		m.Main("web")
 		m.do("restart", "web")
 		m.told("sv/web/run")
-		m.until("both starts", func() bool { return m.count("sv/web/run") == 2 })
+		m.Until("both starts", func() bool { return m.count("sv/web/run") == 2 })
 		if got := strings.Join(m.lines("journal"), ","); got != "sv/web/control/u,sv/web/run,sv/web/control/u,sv/web/run" {
 			m.Error(got)
 		}
@@ -263,14 +264,14 @@ func TestBadTreesHarmNobody(t *testing.T) {
 		m.services("hermit:he")
 		m.script("sv/good/run", sleeps)
 		m.file("sv/nox/run", "#!/bin/sh\n")
-		must(t, os.Symlink("loop", m.path("sv/loop")))
-		must(t, os.Symlink("/nowhere", m.path("sv/lost")))
-		must(t, os.Mkdir(m.path("sv/empty"), 0o755))
+		must(t, os.Symlink("loop", m.Path("sv/loop")))
+		must(t, os.Symlink("/nowhere", m.Path("sv/lost")))
+		must(t, os.Mkdir(m.Path("sv/empty"), 0o755))
 		m.file("he/bad.toml", "exec_start = [\"x\"]\nnobody_knows = 1\n")
 		m.file("he/ok.toml", `exec_start = ["sleep", "1000"]`)
 		m.boot()
-		m.pid("good")
-		m.pid("ok")
+		m.Main("good")
+		m.Main("ok")
 		said := m.do("status")
 		for name, text := range map[string]string{
 			"nox": "sv/nox/run is no executable file: chmod +x", "loop": "sv/loop is a link to loop", "lost": "sv/lost is a link to /nowhere",
@@ -279,21 +280,21 @@ func TestBadTreesHarmNobody(t *testing.T) {
 			if why := m.fails(1, "why", name); !strings.Contains(why, text) {
 				m.Errorf("why %s does not say %q:\n%s", name, text, why)
 			}
-			if file, _, _ := strings.Cut(text, " "); !strings.Contains(said, m.path(file)) {
+			if file, _, _ := strings.Cut(text, " "); !strings.Contains(said, m.Path(file)) {
 				m.Errorf("status does not name %s:\n%s", file, said)
 			}
 		}
 		m.do("reload") // is not refused for them
-		must(t, os.Chmod(m.path("sv/nox/run"), 0o755))
+		must(t, os.Chmod(m.Path("sv/nox/run"), 0o755))
 		m.file("sv/nox/run", "#!/bin/sh\n"+sleeps)
-		m.until("the remedy helps", func() bool { return m.known("nox") == "up" })
+		m.Until("the remedy helps", func() bool { return m.known("nox") == "up" })
 		// A program that is being replaced is missing for a moment.
-		pid := m.pid("good")
-		must(t, os.Remove(m.path("sv/good/run")))
-		m.until("that is told", func() bool { return strings.Contains(m.do("status"), m.path("sv/good/run")) })
+		pid := m.Main("good")
+		must(t, os.Remove(m.Path("sv/good/run")))
+		m.Until("that is told", func() bool { return strings.Contains(m.do("status"), m.Path("sv/good/run")) })
 		m.script("sv/good/run", sleeps)
-		m.until("and that it is over", func() bool { return !strings.Contains(m.do("status"), m.path("sv/good/run")) })
-		if m.pid("good") != pid {
+		m.Until("and that it is over", func() bool { return !strings.Contains(m.do("status"), m.Path("sv/good/run")) })
+		if m.Main("good") != pid {
 			m.Error("good was restarted")
 		}
 	})
@@ -307,21 +308,21 @@ func TestTreesDoNotWaitForNativeFiles(t *testing.T) {
 		m.script("sv/web/run", sleeps)
 		m.boot()
 		m.do("start", "a")
-		pid := m.pid("a")
+		pid := m.Main("a")
 		m.service("a", "exec_start = 5")
 		m.script("sv/db/run", sleeps)
-		m.until("db runs", func() bool { return m.known("db") == "up" })
-		if m.pid("a") != pid {
+		m.Until("db runs", func() bool { return m.known("db") == "up" })
+		if m.Main("a") != pid {
 			m.Error("a is another one")
 		}
 		m.fails(1, "reload")
-		must(t, os.Rename(m.path("sv/web"), m.path("web"))) // a needs it
-		m.until("a waits for web", func() bool { return m.known("a") == "down" })
+		must(t, os.Rename(m.Path("sv/web"), m.Path("web"))) // a needs it
+		m.Until("a waits for web", func() bool { return m.known("a") == "down" })
 		if why := m.fails(1, "why", "a"); !strings.Contains(why, "web") || !strings.Contains(why, "put it back") {
 			m.Errorf("why a:\n%s", why)
 		}
-		must(t, os.Rename(m.path("web"), m.path("sv/web")))
-		m.until("a is back", func() bool { return m.known("a") == "up" })
+		must(t, os.Rename(m.Path("web"), m.Path("sv/web")))
+		m.Until("a is back", func() bool { return m.known("a") == "up" })
 	})
 }
 
@@ -339,22 +340,22 @@ func TestTreesAreAdopted(t *testing.T) {
 		m.boot()
 		pids := map[string]int{}
 		for _, name := range []string{"web", "db", "prog", "app"} {
-			pids[name] = m.pid(name)
+			pids[name] = m.Main(name)
 		}
-		m.quit(syscall.SIGUSR1)
+		m.End(syscall.SIGUSR1)
 		m.script("sv/late/run", sleeps)
-		must(t, os.Chmod(m.path("sv/db/run"), 0o644))
+		must(t, os.Chmod(m.Path("sv/db/run"), 0o644))
 		m.file("he/x.toml", "id = \"app\"\nexec_start = \n")
 		m.boot()
-		m.pid("late")
+		m.Main("late")
 		for name, pid := range pids {
-			if m.pid(name) != pid {
+			if m.Main(name) != pid {
 				m.Errorf("%s was started anew", name)
 			}
 		}
 		said := m.do("status")
 		for _, file := range []string{"sv/db/run", "he/x.toml"} {
-			if !strings.Contains(said, m.path(file)) {
+			if !strings.Contains(said, m.Path(file)) {
 				m.Errorf("status does not name %s:\n%s", file, said)
 			}
 		}
@@ -369,7 +370,7 @@ func TestTreesOfDistributions(t *testing.T) {
 	}
 	check := func(tree, want string) {
 		t.Helper()
-		out, err := exec.Command(program("hsctl"), "check", tree).CombinedOutput()
+		out, err := exec.Command(livetest.Program("hsctl"), "check", tree).CombinedOutput()
 		if err != nil || strings.Contains(string(out), "warning") || !strings.Contains(string(out), want) {
 			t.Errorf("check %s: %v\n%s", tree, err, out)
 		}

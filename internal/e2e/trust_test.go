@@ -11,7 +11,7 @@ import (
 
 func (m *machine) mode(name string, mode fs.FileMode) {
 	m.Helper()
-	must(m.T, os.Chmod(m.path(name), mode))
+	must(m.T, os.Chmod(m.Path(name), mode))
 }
 
 // A file that others may write to is left out when the daemon starts, refuses a
@@ -25,16 +25,16 @@ func TestFilesThatOthersMayWriteAreRefused(t *testing.T) {
 		m.mode("rules.d/60-bad.toml", 0o646)
 		const why = ": others may write to "
 		problems := []string{
-			m.path("services/bad.toml") + why + m.path("services/bad.toml") + " (mode 0666): chmod go-w " + m.path("services/bad.toml"),
-			m.path("rules.d/60-bad.toml") + why + m.path("rules.d/60-bad.toml") + " (mode 0646): chmod go-w " + m.path("rules.d/60-bad.toml"),
+			m.Path("services/bad.toml") + why + m.Path("services/bad.toml") + " (mode 0666): chmod go-w " + m.Path("services/bad.toml"),
+			m.Path("rules.d/60-bad.toml") + why + m.Path("rules.d/60-bad.toml") + " (mode 0646): chmod go-w " + m.Path("rules.d/60-bad.toml"),
 		}
 		m.boot()
-		m.is("good", "up")
-		if s := m.get("bad"); s.State != "down" || len(s.Holds) != 0 {
+		m.Is("good", "up")
+		if s := m.Get("bad"); s.State != "down" || len(s.Holds) != 0 {
 			m.Errorf("bad: %+v", s)
 		}
 		for what, said := range map[string]string{
-			"the log": m.words(), "status": m.do("status"), "reload": m.fails(1, "reload"), "check": m.fails(1, "check", m.dir),
+			"the log": m.Said(), "status": m.do("status"), "reload": m.fails(1, "reload"), "check": m.fails(1, "check", m.Dir),
 		} {
 			for _, p := range problems {
 				if !strings.Contains(said, p) && what != "status" || !strings.Contains(said, "problem") && what == "status" {
@@ -45,13 +45,13 @@ func TestFilesThatOthersMayWriteAreRefused(t *testing.T) {
 		m.mode("services/bad.toml", 0o644)
 		m.mode("rules.d/60-bad.toml", 0o644)
 		m.do("reload")
-		m.is("bad", "up")
+		m.Is("bad", "up")
 
 		m.mode("services", 0o777) // whoever can write here can put any file here
-		if said := m.fails(1, "reload"); strings.Count(said, "others may write to "+m.path("services")+" (mode 0777)") != 1 {
+		if said := m.fails(1, "reload"); strings.Count(said, "others may write to "+m.Path("services")+" (mode 0777)") != 1 {
 			m.Errorf("the directory is to be told of once:\n%s", said)
 		}
-		m.is("good", "up")
+		m.Is("good", "up")
 	})
 }
 
@@ -60,10 +60,10 @@ func TestSettingsThatOthersMayWriteAreLeftOut(t *testing.T) {
 		m.file("hotsvc.toml", "log = \"error\"\n")
 		m.mode("hotsvc.toml", 0o666)
 		m.boot()
-		if !strings.Contains(m.words(), "warn: "+m.path("hotsvc.toml")+": others may write to ") {
-			m.Errorf("said:\n%s", m.words())
+		if !strings.Contains(m.Said(), "warn: "+m.Path("hotsvc.toml")+": others may write to ") {
+			m.Errorf("said:\n%s", m.Said())
 		}
-		m.fails(1, "check", m.dir)
+		m.fails(1, "check", m.Dir)
 	})
 }
 
@@ -82,8 +82,8 @@ func TestTreeEntriesThatOthersMayWriteAreRefused(t *testing.T) {
 		m.script("sv/r-control/control/h", "")
 		m.script("sv/r-log/log/run", "exec cat >/dev/null")
 		m.script("away", sleeps)
-		must(m.T, os.Remove(m.path("sv/r-link/run")))
-		must(m.T, os.Symlink(m.path("away"), m.path("sv/r-link/run")))
+		must(m.T, os.Remove(m.Path("sv/r-link/run")))
+		must(m.T, os.Symlink(m.Path("away"), m.Path("sv/r-link/run")))
 		m.script("bh/b/pre", "")
 		m.script("bh/b/run", sleeps)
 		m.script("sm/s", sleeps)
@@ -96,19 +96,19 @@ func TestTreeEntriesThatOthersMayWriteAreRefused(t *testing.T) {
 			m.mode(file, 0o777)
 		}
 		m.boot()
-		m.is("fine", "up")
+		m.Is("fine", "up")
 		for name, file := range refused {
-			why := "others may write to " + m.path(file) + " (mode 0777): chmod go-w " + m.path(file)
+			why := "others may write to " + m.Path(file) + " (mode 0777): chmod go-w " + m.Path(file)
 			for _, verb := range []string{"start", "why"} {
 				if out := m.fails(1, verb, name); !strings.Contains(out, why) {
 					m.Errorf("%s %s:\n%s", verb, name, out)
 				}
 			}
-			if s := m.get(name); s.State == "up" || s.Pid != nil {
+			if s := m.Get(name); s.State == "up" || s.Pid != nil {
 				m.Errorf("%s runs: %+v", name, s)
 			}
 		}
-		if out, _ := m.try("check", m.path("sv")); strings.Count(out, "others may write to ") != 6 {
+		if out, _ := m.try("check", m.Path("sv")); strings.Count(out, "others may write to ") != 6 {
 			m.Errorf("check:\n%s", out)
 		}
 		for _, file := range refused {
@@ -117,18 +117,18 @@ func TestTreeEntriesThatOthersMayWriteAreRefused(t *testing.T) {
 		m.do("reload")
 		for name := range refused {
 			if name != "b" && name != "h" {
-				m.is(name, "up")
+				m.Is(name, "up")
 			}
 		}
 		m.do("start", "b", "hh")
 
 		m.mode("sv/r-run/run", 0o777) // what runs must not run once more
 		m.do("reload")
-		m.is("r-run", "down")
+		m.Is("r-run", "down")
 		if out := m.fails(1, "why", "r-run"); !strings.Contains(out, "others may write to ") {
 			m.Errorf("why: %s", out)
 		}
-		m.is("r-dir", "up")
+		m.Is("r-dir", "up")
 	})
 }
 
@@ -143,23 +143,23 @@ func TestFilesOfAnotherUserAreRefused(t *testing.T) {
 		m.script("sv/theirs/run", sleeps)
 		m.service("native", `exec_start = ["sleep", "1000"]`)
 		m.script("home/run", sleeps)
-		must(t, os.Symlink(m.path("home"), m.path("sv/linked")))
+		must(t, os.Symlink(m.Path("home"), m.Path("sv/linked")))
 		for _, name := range []string{"sv/theirs/run", "services/native.toml", "home"} {
-			must(t, os.Chown(m.path(name), 12345, 12345))
+			must(t, os.Chown(m.Path(name), 12345, 12345))
 		}
 		m.boot()
 		for name, file := range map[string]string{"theirs": "sv/theirs/run", "native": "services/native.toml", "linked": "home"} {
-			why := m.path(file) + " belongs to uid 12345, not to root: chown root " + m.path(file)
-			if out, _ := m.try("why", name); name != "native" && !strings.Contains(out, why) || name == "native" && !strings.Contains(m.words(), why) {
+			why := m.Path(file) + " belongs to uid 12345, not to root: chown root " + m.Path(file)
+			if out, _ := m.try("why", name); name != "native" && !strings.Contains(out, why) || name == "native" && !strings.Contains(m.Said(), why) {
 				m.Errorf("%s: %s", name, out)
 			}
-			if s := m.get(name); s.State == "up" {
+			if s := m.Get(name); s.State == "up" {
 				m.Errorf("%s runs", name)
 			}
 		}
-		must(t, os.Mkdir(m.path("stolen"), 0o755))
-		must(t, os.Chown(m.path("stolen"), 12345, 12345))
-		if said := m.refused("--run-dir", m.path("stolen")); !strings.Contains(said, "stolen belongs to uid 12345, not to root: chown root ") {
+		must(t, os.Mkdir(m.Path("stolen"), 0o755))
+		must(t, os.Chown(m.Path("stolen"), 12345, 12345))
+		if said := m.refused("--run-dir", m.Path("stolen")); !strings.Contains(said, "stolen belongs to uid 12345, not to root: chown root ") {
 			m.Error(said)
 		}
 	})
@@ -167,16 +167,16 @@ func TestFilesOfAnotherUserAreRefused(t *testing.T) {
 
 func TestRunDirThatOthersMayWriteIsRefused(t *testing.T) {
 	live(t, func(m *machine) {
-		must(m.T, os.Mkdir(m.path("run"), 0o755))
+		must(m.T, os.Mkdir(m.Path("run"), 0o755))
 		for mode, want := range map[fs.FileMode]string{
-			0o777:                 "others may write to " + m.path("run") + " (mode 0777): chmod go-w " + m.path("run") + ", or name another with --run-dir",
-			0o777 | fs.ModeSticky: m.path("run") + " is everybody's (mode 1777): make a directory in it, or name another with --run-dir",
+			0o777:                 "others may write to " + m.Path("run") + " (mode 0777): chmod go-w " + m.Path("run") + ", or name another with --run-dir",
+			0o777 | fs.ModeSticky: m.Path("run") + " is everybody's (mode 1777): make a directory in it, or name another with --run-dir",
 		} {
 			m.mode("run", mode)
 			if said := m.refused(); !strings.Contains(said, want) {
 				m.Errorf("mode %v: %s", mode, said)
 			}
-			if left, _ := os.ReadDir(m.path("run")); len(left) != 0 {
+			if left, _ := os.ReadDir(m.Path("run")); len(left) != 0 {
 				m.Errorf("it has written there: %v", left)
 			}
 		}
@@ -187,10 +187,10 @@ func TestRunDirThatOthersMayWriteIsRefused(t *testing.T) {
 func TestEnvFileThatOthersMayWriteFailsTheStart(t *testing.T) {
 	live(t, func(m *machine) {
 		m.file("env", "SECRET=xyzzy\n")
-		m.service("a", `exec_start = ["sleep", "1000"]`+"\nenv_file = [\""+m.path("env")+"\"]")
+		m.service("a", `exec_start = ["sleep", "1000"]`+"\nenv_file = [\""+m.Path("env")+"\"]")
 		m.mode("env", 0o666)
 		m.boot()
-		if out := m.fails(1, "start", "a"); !strings.Contains(out, "env_file: others may write to "+m.path("env")+" (mode 0666): chmod go-w "+m.path("env")) {
+		if out := m.fails(1, "start", "a"); !strings.Contains(out, "env_file: others may write to "+m.Path("env")+" (mode 0666): chmod go-w "+m.Path("env")) {
 			m.Errorf("said:\n%s", out)
 		}
 		m.mode("env", 0o600)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hotsvc/internal/livetest"
 )
 
 func TestUpgradeIsNotNoticed(t *testing.T) {
@@ -29,17 +31,17 @@ func TestUpgradeIsNotNoticed(t *testing.T) {
 		names := []string{"net@wan0", "base", "held"}
 		pids := map[string]int{}
 		for _, n := range names {
-			pids[n] = m.pid(n)
+			pids[n] = m.Main(n)
 		}
 		waiting := m.hsctl("wait", "net@wan1", "--timeout", "60s") // its daemon goes away, and it asks the next
 		must(m.T, waiting.Start())
-		daemon := m.daemon.Process.Pid
+		daemon := m.Pid()
 		for i := range 10 {
 			if out := m.do("upgrade"); !strings.Contains(out, "upgraded: ") {
 				m.Errorf("upgrade says %q", out)
 			}
 			for _, n := range names {
-				if s := m.get(n); s.State != "up" || *s.Pid != pids[n] || s.Restarts != 0 || len(s.Holds) != 1 {
+				if s := m.Get(n); s.State != "up" || *s.Pid != pids[n] || s.Restarts != 0 || len(s.Holds) != 1 {
 					m.Fatalf("after upgrade %d: %s is %s, pid %d (before %d), %d restarts, holds %+v", i, n, s.State, *s.Pid, pids[n], s.Restarts, s.Holds)
 				}
 			}
@@ -47,13 +49,13 @@ func TestUpgradeIsNotNoticed(t *testing.T) {
 		if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", daemon)); string(comm) != "hotsvc\n" {
 			m.Errorf("its name is %q", comm)
 		}
-		if got := m.daemon.Process.Pid; got != daemon || !alive(daemon) {
+		if got := m.Pid(); got != daemon || !livetest.Alive(daemon) {
 			m.Errorf("the daemon's pid is %d, was %d", got, daemon)
 		}
 		// Children are still children: their ends are known, with the status.
-		before := m.get("crashes").Restarts
-		m.until("it crashes on, with its status known", func() bool {
-			s := m.get("crashes")
+		before := m.Get("crashes").Restarts
+		m.Until("it crashes on, with its status known", func() bool {
+			s := m.Get("crashes")
 			return s.Restarts > before+1 && s.Exit != nil && s.Exit.Code != nil && *s.Exit.Code == 7
 		})
 		m.cable("wan1")
@@ -62,7 +64,7 @@ func TestUpgradeIsNotNoticed(t *testing.T) {
 		}
 		// A hold that a living process has ends with it, as ever.
 		hold.Process.Kill()
-		m.is("held", "down")
+		m.Is("held", "down")
 	})
 }
 
@@ -78,7 +80,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		m.boot()
 		m.cable("wan0")
 		m.do("start", "steady", "writer")
-		steady, writer := m.pid("steady"), m.pid("writer")
+		steady, writer := m.Main("steady"), m.Main("writer")
 		stop, flapped := make(chan struct{}), make(chan int)
 		go func() {
 			n := 0
@@ -100,23 +102,23 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		for i := range upgrades {
 			m.do("upgrade")
 			if i == upgrades/5 {
-				first = resident(m.daemon.Process.Pid)
+				first = resident(m.Pid())
 			}
-			last = resident(m.daemon.Process.Pid)
+			last = resident(m.Pid())
 		}
 		close(stop)
 		m.Logf("%d upgrades, %d flaps, %d kB after a fifth of them and %d kB at the end", upgrades, <-flapped, first, last)
 		exec.Command("ip", "link", "set", "wan0", "up").Run()
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 		for n, pid := range map[string]int{"steady": steady, "writer": writer} {
-			if s := m.get(n); s.State != "up" || *s.Pid != pid || s.Restarts != 0 {
+			if s := m.Get(n); s.State != "up" || *s.Pid != pid || s.Restarts != 0 {
 				m.Errorf("%s is %s with pid %v (before %d), %d restarts", n, s.State, *s.Pid, pid, s.Restarts)
 			}
 		}
 		if last > first+first/2 {
 			m.Errorf("the daemon had %d kB and has %d kB", first, last)
 		}
-		if fds, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(m.daemon.Process.Pid), "fd")); len(fds) > 60 {
+		if fds, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(m.Pid()), "fd")); len(fds) > 60 {
 			m.Errorf("the daemon has %d descriptors", len(fds))
 		}
 		m.allLines("writer", lines)
@@ -126,7 +128,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 // allLines waits for the numbered lines of a service's log and wants each once.
 func (m *machine) allLines(name string, n int) {
 	m.Helper()
-	m.until("its last line is in the log", func() bool {
+	m.Until("its last line is in the log", func() bool {
 		return strings.Contains(m.do("logs", name, "-n", "1"), fmt.Sprintf("line %d\n", n-1))
 	})
 	next := 0
@@ -159,7 +161,7 @@ func TestUpgradeThatCannotGoOnIsRefused(t *testing.T) {
 		m.service("a", m.sleeper("a"))
 		m.boot()
 		m.do("start", "a")
-		pid := m.pid("a")
+		pid := m.Main("a")
 		other := m.file("other", "#!/bin/sh\necho it knows nothing of this >&2; exit 1\n")
 		refuse := func(mode os.FileMode, why string) {
 			m.Helper()
@@ -171,23 +173,23 @@ func TestUpgradeThatCannotGoOnIsRefused(t *testing.T) {
 		refuse(0o755, "upgrade refused: "+other+" says: it knows nothing of this")
 		refuse(0o777, "upgrade refused: others may write to "+other+" (mode 0777): chmod go-w")
 		refuse(0o644, "is no program")
-		if out := m.fails(1, "upgrade", m.path("none")); !strings.Contains(out, "no such file") {
+		if out := m.fails(1, "upgrade", m.Path("none")); !strings.Contains(out, "no such file") {
 			m.Error(out)
 		}
 		m.service("bad", "exec_start = 5\n")
 		if out := m.fails(1, "upgrade"); !strings.Contains(out, "bad.toml:1:14: ") {
 			m.Error(out)
 		}
-		must(m.T, os.Remove(m.path("services/bad.toml")))
+		must(m.T, os.Remove(m.Path("services/bad.toml")))
 		// A state of a version that this program does not know.
-		m.until("the record is there", func() bool { _, err := os.Stat(m.path("run/svc/a")); return err == nil })
-		record, err := os.ReadFile(m.path("run/svc/a"))
+		m.Until("the record is there", func() bool { _, err := os.Stat(m.Path("run/svc/a")); return err == nil })
+		record, err := os.ReadFile(m.Path("run/svc/a"))
 		must(m.T, err)
 		m.file("run/svc/a", strings.Replace(string(record), `{"v":`, `{"v":9`, 1))
 		if out := m.fails(1, "upgrade"); !strings.Contains(out, "the record of a is of version 9") {
 			m.Error(out)
 		}
-		if s := m.get("a"); s.State != "up" || *s.Pid != pid {
+		if s := m.Get("a"); s.State != "up" || *s.Pid != pid {
 			m.Errorf("a is %s", s.State)
 		}
 	})
@@ -201,24 +203,24 @@ func TestEditorsMistakeAndACrashLoseNothing(t *testing.T) {
 		m.boot()
 		m.cable("wan0")
 		m.do("start", "a")
-		pids := map[string]int{"net@wan0": m.pid("net@wan0"), "a": m.pid("a")}
+		pids := map[string]int{"net@wan0": m.Main("net@wan0"), "a": m.Main("a")}
 		// Somebody is in the middle of an edit when the daemon dies.
 		m.service("a", "exec_start = [\"sh\", ")
 		m.rules("[[rule]]\nname = 'half\n")
-		m.quit(syscall.SIGKILL)
+		m.End(syscall.SIGKILL)
 		m.boot()
 		for n, pid := range pids {
-			if s := m.is(n, "up"); *s.Pid != pid || s.Want != "up" {
+			if s := m.Is(n, "up"); *s.Pid != pid || s.Want != "up" {
 				m.Errorf("%s has pid %d (before %d), want %s", n, *s.Pid, pid, s.Want)
 			}
 		}
 		if r := m.report(); len(r.Config.Problems) < 2 {
 			m.Errorf("problems: %v", r.Config.Problems)
 		}
-		if !strings.Contains(m.words(), "goes on with the last good one of this boot") {
+		if !strings.Contains(m.Said(), "goes on with the last good one of this boot") {
 			m.Error("the log does not say so")
 		}
 		m.remove("wan0")
-		m.gone(pids["net@wan0"])
+		m.Gone(pids["net@wan0"])
 	})
 }

@@ -19,36 +19,36 @@ func TestReprobeIsOneHold(t *testing.T) {
 			return action + "@/devices/stick\x00ACTION=" + action + "\x00DEVPATH=/devices/stick\x00SUBSYSTEM=e2e\x00"
 		}
 		m.uevents(event("add"), event("bind"))
-		pid := m.pid("dev@stick")
+		pid := m.Main("dev@stick")
 		m.uevents(event("change"), event("unbind"), event("bind"))
-		if got := m.pid("dev@stick"); got != pid {
+		if got := m.Main("dev@stick"); got != pid {
 			m.Errorf("pid %d, before %d", got, pid)
 		}
 		// Another incarnation is another device: restarted once, not stopped for good.
 		m.uevents(event("remove"))
-		m.until("lingers", func() bool { s := m.get("dev@stick"); return s.State == "up" && s.Want == "keep" })
+		m.Until("lingers", func() bool { s := m.Get("dev@stick"); return s.State == "up" && s.Want == "keep" })
 		m.uevents(event("add"), event("bind"))
-		m.until("restarted for the new one", func() bool {
-			s := m.get("dev@stick")
+		m.Until("restarted for the new one", func() bool {
+			s := m.Get("dev@stick")
 			return s.State == "up" && s.Want == "up" && *s.Pid != pid
 		})
 		m.uevents(event("remove"))
-		m.is("dev@stick", "down")
+		m.Is("dev@stick", "down")
 	})
 }
 
 func TestEnvironmentOfAServiceOnALink(t *testing.T) {
 	live(t, func(m *machine) {
 		m.rules(cableRule)
-		m.service("net@", `exec_start = ["sh", "-c", "env >`+m.path("env")+`.new; mv `+m.path("env")+`.new `+m.path("env")+`; exec sleep 1000"]
-exec_stop_post = ["sh", "-c", "echo $EXIT_CODE $EXIT_STATUS >`+m.path("end")+`"]
+		m.service("net@", `exec_start = ["sh", "-c", "env >`+m.Path("env")+`.new; mv `+m.Path("env")+`.new `+m.Path("env")+`; exec sleep 1000"]
+exec_stop_post = ["sh", "-c", "echo $EXIT_CODE $EXIT_STATUS >`+m.Path("end")+`"]
 env = { MAC = "{mac}" }`)
 		os.Setenv("SECRET_OF_THE_DAEMON", "x")
 		defer os.Unsetenv("SECRET_OF_THE_DAEMON")
 		m.boot()
 		m.cable("wan0")
-		pid := m.pid("net@wan0")
-		m.until("the environment", func() bool { return len(m.lines("env")) > 3 })
+		pid := m.Main("net@wan0")
+		m.Until("the environment", func() bool { return len(m.lines("env")) > 3 })
 		text := "\n" + strings.Join(m.lines("env"), "\n") + "\n"
 		for _, want := range []string{"HOTSVC_SERVICE=net@wan0", "HOTSVC_INSTANCE=wan0", "HOTSVC_RULE=cable", "INTERFACE=wan0", "IFINDEX=" + m.word("wan0", "index"),
 			"MAC=" + m.word("wan0", "mac"), "HOTSVC_ATTR_NAME=wan0", "PATH=" + os.Getenv("PATH")} {
@@ -66,7 +66,7 @@ env = { MAC = "{mac}" }`)
 			m.Errorf("stdin is %s", in)
 		}
 		m.do("stop", "net@wan0")
-		m.until("the end is told", func() bool { return m.lines("end")[0] != "" })
+		m.Until("the end is told", func() bool { return m.lines("end")[0] != "" })
 		if got := m.lines("end")[0]; got != "killed TERM" && got != "killed 15" {
 			m.Errorf("EXIT_CODE EXIT_STATUS: %s", got)
 		}
@@ -89,15 +89,15 @@ func TestLinkIsSetUpOnceAndAnAdministratorsDownStands(t *testing.T) {
 		m.boot()
 		must(m.T, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "wan0", TxQLen: -1}, PeerName: "far-wan0"}))
 		m.plug("wan0")
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 		m.link("wan0", netlink.LinkSetDown)
-		m.is("net@wan0", "down")
+		m.Is("net@wan0", "down")
 		m.never("set up again", quiet, func() bool { return m.word("wan0", "up") == "true" })
-		m.quit(syscall.SIGTERM)
+		m.End(syscall.SIGTERM)
 		m.boot()
 		m.never("set up again by the next daemon", quiet, func() bool { return m.word("wan0", "up") == "true" })
 		m.link("wan0", netlink.LinkSetUp)
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 	})
 }
 
@@ -108,9 +108,9 @@ func TestWhyTellsThatAnAdministratorsDownStands(t *testing.T) {
 		m.boot()
 		must(m.T, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "wan0", TxQLen: -1}, PeerName: "far-wan0"}))
 		m.plug("wan0")
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 		m.link("wan0", netlink.LinkSetDown)
-		m.is("net@wan0", "down")
+		m.Is("net@wan0", "down")
 		if out := m.fails(1, "why", "net@wan0"); !strings.Contains(out, "set down") && !strings.Contains(out, "ip link set") {
 			m.Errorf("why does not say that somebody set it down, and that this stands:\n%s", out)
 		}
@@ -124,9 +124,9 @@ func TestAdministratorsDownStandsOnALinkThatWasUpBefore(t *testing.T) {
 		m.service("net@", `exec_start = ["sleep", "1000"]`)
 		m.cable("wan0")
 		m.boot()
-		m.is("net@wan0", "up")
+		m.Is("net@wan0", "up")
 		m.link("wan0", netlink.LinkSetDown)
-		m.until("seen", func() bool { return m.get("net@wan0").State != "up" })
+		m.Until("seen", func() bool { return m.Get("net@wan0").State != "up" })
 		m.never("set up again", quiet, func() bool { return m.word("wan0", "up") == "true" })
 	})
 }
@@ -146,8 +146,8 @@ func TestShippedRulesLeaveForeignLinksAlone(t *testing.T) {
 		})
 		m.cable("wan1")
 		m.boot()
-		m.is("net@wan1", "up")
-		m.never("a foreign link is taken", quiet, func() bool { return m.get("net@wan0").State != "down" })
+		m.Is("net@wan1", "up")
+		m.never("a foreign link is taken", quiet, func() bool { return m.Get("net@wan0").State != "down" })
 		if out := m.fails(1, "why", "net@wan0"); !strings.Contains(out, "foreign") {
 			m.Errorf("why:\n%s", out)
 		}

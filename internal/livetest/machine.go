@@ -55,6 +55,9 @@ func Build(m *testing.M, names []string) int {
 	return m.Run()
 }
 
+// Program is where one of the programs that were built is.
+func Program(name string) string { return filepath.Join(os.Getenv(programs), name) }
+
 // Machine is a small computer: its own links, directories and daemon.
 type Machine struct {
 	*testing.T
@@ -71,16 +74,23 @@ type Machine struct {
 func Live(t *testing.T, story func(m *Machine)) {
 	t.Parallel()
 	Namespace(t, func(t *testing.T) {
-		// Orphans come to us, so that none outlives its test.
-		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-			t.Fatal(err)
-		}
-		m := &Machine{T: t, Dir: t.TempDir()}
-		os.Chmod(m.Dir, 0o755)
-		t.Cleanup(m.tidy)
+		m := New(t)
 		m.File("rules.d/none", "", 0o644)
 		story(m)
 	})
+}
+
+// New is a machine with an empty directory, in the namespaces of the test.
+func New(t *testing.T) *Machine {
+	// Orphans come to us, so that none outlives its test. We reap nobody: the
+	// daemon must live with that, as in a container whose first process does not.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	m := &Machine{T: t, Dir: t.TempDir()}
+	os.Chmod(m.Dir, 0o755)
+	t.Cleanup(m.tidy)
+	return m
 }
 
 // tidy ends the daemon, and then whatever is left of what the test began.
@@ -89,7 +99,7 @@ func (m *Machine) tidy() {
 		m.Quit()
 	}
 	for range 100 {
-		left := descendants(os.Getpid())
+		left := Descendants(os.Getpid())
 		if len(left) == 0 {
 			break
 		}
@@ -98,11 +108,16 @@ func (m *Machine) tidy() {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+	if m.Failed() {
+		m.Logf("the daemon said:\n%s", m.Said())
+	}
+}
+
+// Said is what all daemons so far have said.
+func (m *Machine) Said() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.Failed() {
-		m.Logf("the daemon said:\n%s", m.said.String())
-	}
+	return m.said.String()
 }
 
 // Write takes what the daemon says.
@@ -164,15 +179,11 @@ func (m *Machine) Boot(services ...string) {
 	m.Start(m.Command("hotsvc", "--config", settings, "--rules", m.Path("rules.d"), "--run-dir", m.Path("run"), "--log-dir", m.Path("log")))
 }
 
-// Start starts a command that is to be the daemon.
+// Start starts a command that is to be the daemon, and returns when it answers and
+// knows the hardware.
 func (m *Machine) Start(cmd *exec.Cmd) {
 	m.Helper()
-	cmd.Stderr = m
-	if err := cmd.Start(); err != nil {
-		m.Fatal(err)
-	}
-	m.daemon, m.ended = cmd, make(chan struct{})
-	go func() { cmd.Wait(); close(m.ended) }()
+	m.Launch(cmd)
 	m.Until("the daemon answers and knows the hardware", func() bool {
 		select {
 		case <-m.ended:
@@ -180,7 +191,7 @@ func (m *Machine) Start(cmd *exec.Cmd) {
 			m.Fatal("the daemon ends at once")
 		default:
 		}
-		r, err := m.report()
+		r, err := m.Report()
 		for _, s := range r.Sources {
 			if s.State != "synced" && s.State != "absent" && s.State != "failed" {
 				return false
@@ -190,21 +201,50 @@ func (m *Machine) Start(cmd *exec.Cmd) {
 	})
 }
 
+// Launch starts it and does not wait.
+func (m *Machine) Launch(cmd *exec.Cmd) {
+	m.Helper()
+	if cmd.Stderr == nil {
+		cmd.Stderr = m
+	}
+	if err := cmd.Start(); err != nil {
+		m.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	m.daemon, m.ended = cmd, ended
+}
+
 // Quit ends the daemon, and with it the services.
-func (m *Machine) Quit() { m.Helper(); m.end(unix.SIGTERM) }
+func (m *Machine) Quit() { m.Helper(); m.End(unix.SIGTERM) }
 
 // Crash ends the daemon and nothing else.
-func (m *Machine) Crash() { m.Helper(); m.end(unix.SIGKILL) }
+func (m *Machine) Crash() { m.Helper(); m.End(unix.SIGKILL) }
 
-func (m *Machine) end(sig syscall.Signal) {
+// End signals the daemon and waits until it is gone.
+func (m *Machine) End(sig syscall.Signal) {
 	m.Helper()
-	m.daemon.Process.Signal(sig)
+	m.Signal(sig)
+	m.Ended()
+}
+
+// Ended waits until the daemon is gone.
+func (m *Machine) Ended() {
+	m.Helper()
 	select {
 	case <-m.ended:
 	case <-time.After(30 * time.Second):
 		m.Errorf("the daemon does not end")
 	}
 	m.daemon = nil
+}
+
+// Signal reaches the daemon.
+func (m *Machine) Signal(sig syscall.Signal) {
+	m.Helper()
+	if err := m.daemon.Process.Signal(sig); err != nil {
+		m.Fatal(err)
+	}
 }
 
 // Pid is the daemon's.
@@ -242,7 +282,8 @@ func (m *Machine) Says(exit int, stdout, stderr string, name string, args ...str
 	}
 }
 
-func (m *Machine) report(names ...string) (r status.Report, err error) {
+// Report is hsctl's.
+func (m *Machine) Report(names ...string) (r status.Report, err error) {
 	out, err := m.Command("hsctl", append([]string{"--json", "status"}, names...)...).Output()
 	if err != nil {
 		return r, err
@@ -250,10 +291,10 @@ func (m *Machine) report(names ...string) (r status.Report, err error) {
 	return r, json.Unmarshal(out, &r)
 }
 
-// Service is one as hsctl status shows it.
-func (m *Machine) Service(name string) status.Service {
+// Get is one service as hsctl status shows it.
+func (m *Machine) Get(name string) status.Service {
 	m.Helper()
-	r, err := m.report(name)
+	r, err := m.Report(name)
 	if err != nil || len(r.Services) != 1 {
 		m.Fatalf("status of %s: %v: %+v", name, err, r.Services)
 	}
@@ -263,8 +304,24 @@ func (m *Machine) Service(name string) status.Service {
 // Is waits until a service is in a state, and returns it so.
 func (m *Machine) Is(name, state string) (s status.Service) {
 	m.Helper()
-	m.Until(name+" "+state, func() bool { s = m.Service(name); return s.State == state })
+	m.Until(name+" "+state, func() bool { s = m.Get(name); return s.State == state })
 	return s
+}
+
+// Main is the main process of a service that is to be up.
+func (m *Machine) Main(name string) int {
+	m.Helper()
+	s := m.Is(name, "up")
+	if s.Pid == nil {
+		m.Fatalf("%s is up without a process: %+v", name, s)
+	}
+	return *s.Pid
+}
+
+// Gone waits until a process is gone.
+func (m *Machine) Gone(pid int) {
+	m.Helper()
+	m.Until(fmt.Sprintf("process %d is gone", pid), func() bool { return !Alive(pid) })
 }
 
 // Until waits for what must come true in time, and shows the world if it does not.
@@ -287,8 +344,8 @@ func Alive(pid int) bool {
 	return after != "" && after[0] != 'Z' && after[0] != 'X'
 }
 
-// descendants lists the living ones; what is orphaned comes to us.
-func descendants(pid int) (all []int) {
+// Descendants lists the living ones; what is orphaned comes to us.
+func Descendants(pid int) (all []int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, f := range tasks {
 		b, _ := os.ReadFile(f)
@@ -297,7 +354,7 @@ func descendants(pid int) (all []int) {
 				if Alive(child) {
 					all = append(all, child)
 				}
-				all = append(all, descendants(child)...)
+				all = append(all, Descendants(child)...)
 			}
 		}
 	}

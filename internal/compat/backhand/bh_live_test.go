@@ -61,15 +61,6 @@ func quiet(m *livetest.Machine, name string, args ...string) {
 	m.Says(0, "", "", name, args...)
 }
 
-func pid(m *livetest.Machine, name string) int {
-	m.Helper()
-	s := m.Is(name, "up")
-	if s.Pid == nil {
-		m.Fatalf("%s is up without a process: %+v", name, s)
-	}
-	return *s.Pid
-}
-
 // counts is how often each holder holds a service.
 func counts(s status.Service) map[string]int {
 	n := map[string]int{}
@@ -81,7 +72,7 @@ func counts(s status.Service) map[string]int {
 
 func heldBy(m *livetest.Machine, name string, want map[string]int) {
 	m.Helper()
-	if got := counts(m.Service(name)); !maps.Equal(got, want) {
+	if got := counts(m.Get(name)); !maps.Equal(got, want) {
 		m.Fatalf("%s is held by %v, want %v", name, got, want)
 	}
 }
@@ -150,10 +141,10 @@ func TestStartAndStop(t *testing.T) {
 		m.Says(1, "", "bh-release: service runtime dir does not exist\n", "bh-release", "web")
 		quiet(m, "bh-start", "web")
 		m.Says(0, "started\n", "", "bh-status", "web")
-		first := pid(m, "web")
+		first := m.Main("web")
 		m.Until("run has noted it", func() bool { return len(m.Lines("noted")) == 2 })
 		quiet(m, "bh-start", "web")
-		if again := pid(m, "web"); again != first {
+		if again := m.Main("web"); again != first {
 			t.Errorf("started anew: %d, then %d", first, again)
 		}
 		quiet(m, "bh-stop", "web")
@@ -176,7 +167,7 @@ func TestOutputIsLogged(t *testing.T) {
 			"pre": "echo pre says", "run": "echo run says; exec sleep 1000", "post": "echo post says >&2"})
 		boot(m)
 		quiet(m, "bh-start", "web")
-		said := func() string { return strings.Join(m.Service("web").LogTail, "\n") }
+		said := func() string { return strings.Join(m.Get("web").LogTail, "\n") }
 		m.Until("run has said it", func() bool { return strings.Contains(said(), "run says") })
 		quiet(m, "bh-stop", "web")
 		m.Until("post has said it", func() bool { return strings.Contains(said(), "post says") })

@@ -23,11 +23,11 @@ func TestExplicitStartIsAHold(t *testing.T) {
 		noting(m, "web", nil)
 		boot(m)
 		quiet(m, "bh-start", "web")
-		first := pid(m, "web")
+		first := m.Main("web")
 		quiet(m, "bh-require", "web")
 		quiet(m, "bh-release", "web")
 		quiet(m, "bh-release", "web")
-		if now := pid(m, "web"); now != first {
+		if now := m.Main("web"); now != first {
 			t.Errorf("it was %d and is %d", first, now)
 		}
 		quiet(m, "bh-stop", "web")
@@ -52,7 +52,7 @@ func TestStopIgnoresTheCount(t *testing.T) {
 		heldBy(m, "web", map[string]int{"uid:0": 2})
 		quiet(m, "bh-start", "web")
 		quiet(m, "bh-release", "web")
-		pid(m, "web")
+		m.Main("web")
 		quiet(m, "bh-release", "web")
 		m.Says(0, "stopped\n", "", "bh-status", "web")
 	})
@@ -67,10 +67,10 @@ func TestRequireStartsWhatWasStopped(t *testing.T) {
 		quiet(m, "bh-start", "web")
 		quiet(m, "bh-stop", "web")
 		quiet(m, "bh-require", "web")
-		pid(m, "web")
+		m.Main("web")
 		quiet(m, "bh-stop", "web")
 		quiet(m, "bh-require", "web")
-		pid(m, "web")
+		m.Main("web")
 		heldBy(m, "web", map[string]int{"uid:0": 2})
 		m.Run("hsctl", "block", "web")
 		if r := m.Run("bh-require", "web"); r.Exit != 1 || r.Err != "bh-require: web is down: blocked by uid:0\n" {
@@ -200,14 +200,14 @@ func TestNestedRequire(t *testing.T) {
 		boot(m)
 		quiet(m, "bh-start", "app")
 		heldBy(m, "db", map[string]int{"service:app": 1})
-		db := pid(m, "db")
-		syscall.Kill(pid(m, "app"), syscall.SIGKILL)
+		db := m.Main("db")
+		syscall.Kill(m.Main("app"), syscall.SIGKILL)
 		m.Is("app", "backoff")
 		heldBy(m, "db", map[string]int{"service:app": 1})
 		m.Crash()
 		boot(m)
 		heldBy(m, "db", map[string]int{"service:app": 1})
-		if now := pid(m, "db"); now != db {
+		if now := m.Main("db"); now != db {
 			t.Errorf("db was %d and is %d", db, now)
 		}
 		quiet(m, "bh-stop", "app")
@@ -270,11 +270,11 @@ func TestStaysAfterADaemonDied(t *testing.T) {
 		noting(m, "web", nil)
 		boot(m)
 		quiet(m, "bh-require", "web")
-		first := pid(m, "web")
+		first := m.Main("web")
 		m.Crash()
 		boot(m)
 		m.Says(0, "started\n", "", "bh-status", "web")
-		if now := pid(m, "web"); now != first {
+		if now := m.Main("web"); now != first {
 			t.Errorf("it was %d and is %d", first, now)
 		}
 		quiet(m, "bh-release", "web")

@@ -85,7 +85,7 @@ func TestAShortRunStartsNoOther(t *testing.T) {
 		for i := range times {
 			m.Run("svc", "-u", "short")
 			m.Until("it ran", func() bool { return len(m.Lines("s/short/runs")) > i })
-			m.Until("it rests", func() bool { s := m.Service("short"); return s.State == "down" && s.Blocked != nil })
+			m.Until("it rests", func() bool { s := m.Get("short"); return s.State == "down" && s.Blocked != nil })
 		}
 		time.Sleep(1500 * time.Millisecond) // longer than the pause before a restart
 		if n := len(m.Lines("s/short/runs")); n != times {

@@ -33,7 +33,7 @@ func TestDepends(t *testing.T) {
 			got := m.Lines("noted")
 			return slices.Contains(got, "app") && slices.Contains(got, "service file for 'nothing' could not be found")
 		})
-		if s := m.Service("dbus"); len(s.Holds) != 1 || s.Holds[0].Holder != "boot" {
+		if s := m.Get("dbus"); len(s.Holds) != 1 || s.Holds[0].Holder != "boot" {
 			t.Errorf("dbus is held by %+v", s.Holds)
 		}
 		svctl(m, 0, "", "stop", "dbus")
@@ -102,7 +102,7 @@ echo after >> "$NOTED"`)
 		program, _ = strconv.Atoi(m.Lines("noted")[2])
 		svctl(m, 0, "", "stop", "getty")
 		m.Is("getty", "down")
-		gone(m, program)
+		m.Gone(program)
 	})
 }
 
@@ -135,7 +135,7 @@ func TestRunsyssv(t *testing.T) {
 				t.Errorf("runsyssv %q: %+v", c.args, r)
 			}
 		}
-		pid(m, "sshd")
+		m.Main("sshd")
 		m.Says(1, "", "", "runsyssv", m.Path("sys/sshd")) // it runs
 		svctl(m, 0, "", "stop", "sshd")
 		m.Is("sshd", "down")
@@ -153,14 +153,14 @@ func TestRunsyssv(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			service := pid(m, "job")
+			service := m.Main("job")
 			m.Says(1, "", "", "runsyssv", "job")
 			m.Until("it waits", func() bool { return sleeps(cmd) })
 			c.end(cmd.Process.Pid, service)
 			if err := cmd.Wait(); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
-			gone(m, service)
+			m.Gone(service)
 			m.Is("job", "down")
 			m.Run("hsctl", "unblock", "job")
 		}

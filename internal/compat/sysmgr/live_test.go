@@ -38,20 +38,6 @@ func svctl(m *livetest.Machine, exit int, stderr string, args ...string) {
 	m.Says(exit, "", stderr, "svctl", args...)
 }
 
-func pid(m *livetest.Machine, name string) int {
-	m.Helper()
-	s := m.Is(name, "up")
-	if s.Pid == nil {
-		m.Fatalf("%s is up without a process: %+v", name, s)
-	}
-	return *s.Pid
-}
-
-func gone(m *livetest.Machine, pid int) {
-	m.Helper()
-	m.Until("process "+strconv.Itoa(pid)+" is gone", func() bool { return !livetest.Alive(pid) })
-}
-
 // TestWrongCallsOfSvctl: usage, an operation that there is not, services that
 // there are not, and no daemon (SM-31, SM-32).
 func TestWrongCallsOfSvctl(t *testing.T) {
@@ -83,18 +69,18 @@ func TestStartsAtBootAndAgain(t *testing.T) {
 		m.Script("sys/.hidden", "exec sleep 1000")
 		m.File("sys/README", "no program\n", 0o644)
 		boot(m)
-		first := pid(m, "sshd")
+		first := m.Main("sshd")
 		m.Until("it has run twice", func() bool { return len(m.Lines("noted")) >= 2 })
 		line := "1 " + m.Path("sys/ends") + " " + m.Path("sys") + " " + m.Path("run/sysmgr")
 		if got := m.Lines("noted"); got[0] != line || got[1] != line {
 			t.Errorf("it saw %q, want %q", got, line)
 		}
-		if got := pid(m, "sshd"); got != first {
+		if got := m.Main("sshd"); got != first {
 			t.Errorf("sshd was %d and is %d", first, got)
 		}
 		syscall.Kill(first, syscall.SIGKILL)
 		m.Until("another sshd", func() bool {
-			s := m.Service("sshd")
+			s := m.Get("sshd")
 			return s.State == "up" && s.Pid != nil && *s.Pid != first
 		})
 		for _, name := range []string{".hidden", "README"} {
@@ -108,13 +94,13 @@ func TestStartsAtBootAndAgain(t *testing.T) {
 func TestNewFilesArePickedUp(t *testing.T) {
 	live(t, func(m *livetest.Machine) {
 		boot(m)
-		sshd := pid(m, "sshd")
+		sshd := m.Main("sshd")
 		m.Script("sys/new", "exec sleep 1000")
 		m.Until("new runs", func() bool { return m.Run("svctl", "status", "new").Err == "new: UP\n" })
 		if err := os.Remove(m.Path("sys/sshd")); err != nil {
 			t.Fatal(err)
 		}
-		gone(m, sshd)
+		m.Gone(sshd)
 		svctl(m, 1, "Couldn't start sshd\n", "start", "sshd")
 	})
 }
@@ -125,23 +111,23 @@ func TestUpAndDown(t *testing.T) {
 	live(t, func(m *livetest.Machine) {
 		m.Script("sys/crond", "exec sleep 1000")
 		boot(m)
-		sshd := pid(m, "sshd")
-		pid(m, "crond")
+		sshd := m.Main("sshd")
+		m.Main("crond")
 		path := m.Path("sys/sshd")
 		svctl(m, 0, "sshd: UP\n"+path+": UP\n", "status", "sshd", path)
 		svctl(m, 0, "", "start", "sshd", "crond")
-		if now := pid(m, "sshd"); now != sshd {
+		if now := m.Main("sshd"); now != sshd {
 			t.Errorf("sshd was %d and is %d", sshd, now)
 		}
 		svctl(m, 0, "", "stop", path)
 		svctl(m, 1, "sshd: DOWN\ncrond: UP\n", "stat", "sshd", "crond")
-		gone(m, sshd)
+		m.Gone(sshd)
 		m.Is("sshd", "down")
 		svctl(m, 0, "", "down", "sshd", "crond")
 		m.Is("crond", "down")
 		svctl(m, 0, "", "up", "crond", "sshd")
-		pid(m, "crond")
-		pid(m, "sshd")
+		m.Main("crond")
+		m.Main("sshd")
 		svctl(m, 0, "crond: UP\nsshd: UP\n", "status", "crond", "sshd")
 	})
 }
@@ -151,14 +137,14 @@ func TestUpAndDown(t *testing.T) {
 func TestStoppedStaysStopped(t *testing.T) {
 	live(t, func(m *livetest.Machine) {
 		boot(m)
-		pid(m, "sshd")
+		m.Main("sshd")
 		svctl(m, 0, "", "stop", "sshd")
 		m.Is("sshd", "down")
 		m.Crash()
 		boot(m)
 		svctl(m, 1, "sshd: DOWN\n", "status", "sshd")
 		svctl(m, 0, "", "start", "sshd")
-		pid(m, "sshd")
+		m.Main("sshd")
 	})
 }
 
@@ -175,21 +161,21 @@ func TestRestart(t *testing.T) {
 			}
 		}
 		boot(m)
-		first := pid(m, "sshd")
+		first := m.Main("sshd")
 		svctl(m, 0, "", "restart", "sshd")
 		if livetest.Alive(first) {
 			t.Error("restart came back before the process was gone")
 		}
-		second := pid(m, "sshd")
+		second := m.Main("sshd")
 		svctl(m, 0, "", "stop", "sshd")
-		gone(m, second)
+		m.Gone(second)
 		m.Is("sshd", "down")
 		svctl(m, 0, "", "restart", "sshd")
-		pid(m, "sshd")
+		m.Main("sshd")
 		runs(3)
 		svctl(m, 0, "", "once", "sshd")
 		svctl(m, 0, "", "restart", "sshd")
-		pid(m, "sshd")
+		m.Main("sshd")
 		runs(4)
 	})
 }
@@ -208,13 +194,13 @@ func TestKill(t *testing.T) {
 	live(t, func(m *livetest.Machine) {
 		m.Script("sys/deaf", `sleep 1000 & echo $! >> "$NOTED"; trap '' TERM; while :; do sleep 1; done`)
 		boot(m)
-		main := pid(m, "deaf")
+		main := m.Main("deaf")
 		m.Until("its child is noted, and it is deaf", func() bool { return len(m.Lines("noted")) == 1 && ignoresTERM(main) })
 		child, _ := strconv.Atoi(m.Lines("noted")[0])
 		svctl(m, 0, "", "kill", "deaf")
-		gone(m, main)
+		m.Gone(main)
 		m.Is("deaf", "down")
-		gone(m, child)
+		m.Gone(child)
 		svctl(m, 0, "", "kill", "deaf")
 		svctl(m, 1, "deaf: DOWN\n", "status", "deaf")
 		m.Is("deaf", "down")
@@ -226,20 +212,20 @@ func TestKill(t *testing.T) {
 func TestOnce(t *testing.T) {
 	live(t, func(m *livetest.Machine) {
 		boot(m)
-		first := pid(m, "sshd")
+		first := m.Main("sshd")
 		svctl(m, 0, "", "once", "sshd")
 		svctl(m, 0, "sshd: UP\n", "status", "sshd")
-		if now := pid(m, "sshd"); now != first {
+		if now := m.Main("sshd"); now != first {
 			t.Errorf("sshd was %d and is %d", first, now)
 		}
 		syscall.Kill(first, syscall.SIGTERM)
 		m.Is("sshd", "down")
 		svctl(m, 1, "sshd: DOWN\n", "status", "sshd")
 		svctl(m, 0, "", "once", "sshd")
-		second := pid(m, "sshd")
+		second := m.Main("sshd")
 		syscall.Kill(second, syscall.SIGTERM)
 		m.Is("sshd", "down")
 		svctl(m, 0, "", "start", "sshd")
-		pid(m, "sshd")
+		m.Main("sshd")
 	})
 }
