@@ -111,7 +111,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return printCheck(stdout, conf, problems)
 	}
 	if *state {
-		return checkState(&l, stderr)
+		code := checkState(&l, stderr)
+		if code == 0 {
+			fmt.Fprintln(stdout, fitLine)
+		}
+		return code
 	}
 	logger, setLevel := newLog(stderr)
 	if *level != "" {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -109,54 +110,101 @@ type successor struct {
 	path string
 }
 
-// checkPatience is how long a new program may take to read what there is.
-const checkPatience = 10 * time.Second
+// image is where the program is run from: the file that was looked at, whatever
+// happens to its name. It is closed as it is run. Hence what another program has
+// to read (a script its shell, a foreign binary its emulator) does not run.
+func (s *successor) image() string { return fmt.Sprintf("/proc/self/fd/%d", s.file.Fd()) }
 
-// examine opens a program, and asks it whether it can go on from here. What is
-// run and what was looked at is one open file, whatever happens to its name.
+const (
+	// checkPatience is how long a new program may take to read what there is.
+	checkPatience = 10 * time.Second
+
+	// fitLine is what --check-state prints where a program can go on from here.
+	// Every hotsvc to come must print it, first and to the letter: whatever runs
+	// today asks for this line, and takes what does not print it for something
+	// else.
+	fitLine = "hotsvc can go on from here"
+)
+
+// examine opens a program, and asks it whether it can go on from here. It is run
+// just as it is run later, when nothing is left here to fall back on.
 func examine(ctx context.Context, path string) (*successor, error) {
 	if path == "" {
 		own, err := os.Executable()
 		if err != nil {
-			return nil, fmt.Errorf("upgrade: own program: %w: name the new one", err)
+			return nil, fmt.Errorf("upgrade refused: own program: %w: name the new one", err)
 		}
 		path = strings.TrimSuffix(own, " (deleted)") // a package manager has put another in its place
 	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not keep us
 	if err != nil {
-		return nil, fmt.Errorf("upgrade: %w", err)
+		return nil, fmt.Errorf("upgrade refused: %s: %w: name the new hotsvc", path, errors.Unwrap(err))
 	}
-	if err := trusted(f); err != nil {
+	s := &successor{f, path}
+	if err = trusted(f); err == nil {
+		err = s.answers(ctx)
+	}
+	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("upgrade refused: %w", err)
 	}
+	return s, nil
+}
+
+// answers asks a program --check-state, and returns why it is not to be.
+func (s *successor) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), append(os.Args[1:len(os.Args):len(os.Args)], "--check-state")...)
-	var out bytes.Buffer
-	cmd.Stderr = &out
-	if err := cmd.Run(); err != nil {
-		why := strings.TrimSpace(out.String())
-		if why == "" {
-			why = err.Error()
-		}
-		f.Close()
-		return nil, fmt.Errorf("upgrade refused: %s says: %s", path, strings.ReplaceAll(why, "\n", "; "))
+	var out, complaint bytes.Buffer
+	cmd := exec.CommandContext(ctx, s.image())
+	cmd.Args = append(os.Args[:len(os.Args):len(os.Args)], "--check-state")
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	cmd.WaitDelay = time.Second // for what it leaves behind it with our pipes
+	switch err := cmd.Start(); {
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("%s: %w: name a hotsvc that is whole, and built for %s", s.path, syscall.ENOEXEC, runtime.GOARCH)
+	case err != nil:
+		return fmt.Errorf("%s does not start: %w: ask again, or name another", s.path, err)
 	}
-	return &successor{f, path}, nil
+	err := cmd.Wait()
+	why := oneLine(strings.ReplaceAll(strings.TrimSpace(complaint.String()), "\n", "; "))
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s has not answered --check-state in %v: name a hotsvc, or ask again when there is less to do", s.path, checkPatience)
+	case err != nil && why != "":
+		return fmt.Errorf("%s says: %s", s.path, why)
+	case err != nil || !strings.HasPrefix(out.String(), fitLine+"\n"):
+		return fmt.Errorf("%s does not answer --check-state as hotsvc does: name a hotsvc", s.path)
+	}
+	return nil
 }
 
 // trusted refuses what is no program, and one that others could have written.
 func trusted(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("upgrade: %w", err)
+		return err
 	}
-	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return fmt.Errorf("upgrade refused: %s is no program: name an executable file", f.Name())
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return fmt.Errorf("%s is a directory, no program: name the new hotsvc itself", f.Name())
+	case !mode.IsRegular():
+		return fmt.Errorf("%s is no regular file, so no program: name the new hotsvc itself", f.Name())
+	case mode&0o111 == 0:
+		return fmt.Errorf("%s may not be executed (mode %04o): chmod +x %s", f.Name(), mode.Perm(), f.Name())
 	}
 	if err := trust.New().File(f.Name()); err != nil {
-		return fmt.Errorf("upgrade refused: %w", err)
+		return err
+	}
+	magic := make([]byte, 4)
+	n, err := f.ReadAt(magic, 0)
+	switch magic := string(magic[:n]); {
+	case err != nil && err != io.EOF:
+		return err
+	case strings.HasPrefix(magic, "#!"):
+		return fmt.Errorf("%s is a script: name the program that it runs", f.Name())
+	case magic != "\x7fELF":
+		return fmt.Errorf("%s is no ELF program: name the new hotsvc itself", f.Name())
 	}
 	return nil
 }
@@ -198,7 +246,7 @@ func (s *successor) become(lock *os.File, listener *net.UnixListener, outputs []
 	// Until the next image listens, these would end it.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	log.Info("goes on as " + s.path)
-	err = syscall.Exec(fmt.Sprintf("/proc/self/fd/%d", s.file.Fd()), os.Args, env)
+	err = syscall.Exec(s.image(), os.Args, env)
 	log.Error("upgrade: cannot become "+s.path+", goes on as before", "err", err)
 	return errors.Join(err, syscall.Exec("/proc/self/exe", os.Args, env))
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -156,37 +157,53 @@ func resident(pid int) int {
 	return 0
 }
 
+// TestUpgradeThatCannotGoOnIsRefused: a wrapper script or /bin/true would end the
+// daemon, a FIFO hang it. Each is refused in one line that says what to do.
 func TestUpgradeThatCannotGoOnIsRefused(t *testing.T) {
 	live(t, func(m *machine) {
 		m.service("a", m.sleeper("a"))
 		m.boot()
 		m.do("start", "a")
 		pid := m.Main("a")
-		other := m.file("other", "#!/bin/sh\necho it knows nothing of this >&2; exit 1\n")
-		refuse := func(mode os.FileMode, why string) {
-			m.Helper()
-			must(m.T, os.Chmod(other, mode))
-			if out := m.fails(1, "upgrade", other); !strings.Contains(out, why) {
-				m.Errorf("it says %q, not %q", out, why)
-			}
-		}
-		refuse(0o755, "upgrade refused: "+other+" says: it knows nothing of this")
-		refuse(0o777, "upgrade refused: others may write to "+other+" (mode 0777): chmod go-w")
-		refuse(0o644, "is no program")
-		if out := m.fails(1, "upgrade", m.Path("none")); !strings.Contains(out, "no such file") {
-			m.Error(out)
-		}
-		m.service("bad", "exec_start = 5\n")
-		if out := m.fails(1, "upgrade"); !strings.Contains(out, "bad.toml:1:14: ") {
-			m.Error(out)
-		}
-		must(m.T, os.Remove(m.Path("services/bad.toml")))
-		// A state of a version that this program does not know.
 		m.Until("the record is there", func() bool { _, err := os.Stat(m.Path("run/svc/a")); return err == nil })
 		record, err := os.ReadFile(m.Path("run/svc/a"))
 		must(m.T, err)
+		must(m.T, os.Mkdir(m.Path("directory"), 0o755))
+		must(m.T, syscall.Mkfifo(m.Path("fifo"), 0o755))
+		must(m.T, os.Symlink(m.Path("none"), m.Path("dangling")))
+		hotsvc, none := livetest.Program("hotsvc"), m.Path("none")
+		silent, err := exec.LookPath("true")
+		must(m.T, err)
+		header := append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 4096)...) // machine 0: none has that number
+		plain := m.file("plain", string(header))
+		open := m.file("open", string(header))
+		must(m.T, os.Chmod(open, 0o777)) // whatever the umask
+		for _, try := range []struct{ binary, says string }{
+			{none, none + ": no such file or directory: name the new hotsvc"},
+			{m.Path("dangling"), m.Path("dangling") + ": no such file or directory: name the new hotsvc"},
+			{m.Path("directory"), m.Path("directory") + " is a directory, no program: name the new hotsvc itself"},
+			{m.Path("fifo"), m.Path("fifo") + " is no regular file, so no program: name the new hotsvc itself"},
+			{plain, plain + " may not be executed (mode 0644): chmod +x " + plain},
+			{open, "others may write to " + open + " (mode 0777): chmod go-w " + open},
+			{m.Script("wrapper", "exec "+hotsvc+` "$@"`), m.Path("wrapper") + " is a script: name the program that it runs"},
+			{m.File("text", "hotsvc 1.3\n", 0o755), m.Path("text") + " is no ELF program: name the new hotsvc itself"},
+			{m.File("foreign", string(header), 0o755), m.Path("foreign") + ": exec format error: name a hotsvc that is whole, and built for " + runtime.GOARCH},
+			{silent, silent + " does not answer --check-state as hotsvc does: name a hotsvc"},
+		} {
+			if out := m.fails(1, "upgrade", try.binary); out != "hsctl: upgrade refused: "+try.says+"\n" {
+				m.Errorf("upgrade %s:\n got %q\nwant %q", try.binary, out, try.says)
+			}
+		}
+		m.service("bad", "exec_start = 5\n")
+		m.service("worse", "exec_start = 6\n")
+		if out := m.fails(1, "upgrade"); strings.Count(out, "\n") != 1 || !strings.Contains(out, "bad.toml:1:14: ") || !strings.Contains(out, "worse.toml:1:14: ") {
+			m.Error(out)
+		}
+		must(m.T, os.Remove(m.Path("services/bad.toml")))
+		must(m.T, os.Remove(m.Path("services/worse.toml")))
+		// A state of a version that this program does not know.
 		m.file("run/svc/a", strings.Replace(string(record), `{"v":`, `{"v":9`, 1))
-		if out := m.fails(1, "upgrade"); !strings.Contains(out, "the record of a is of version 9") {
+		if out := m.fails(1, "upgrade"); strings.Count(out, "\n") != 1 || !strings.Contains(out, "the record of a is of version 9") {
 			m.Error(out)
 		}
 		if s := m.Get("a"); s.State != "up" || *s.Pid != pid {
