@@ -59,7 +59,8 @@ type daemon struct {
 	stopped   chan struct{} // every service is down
 
 	upgrades chan *successor
-	next     *successor // goes on when everything here is let go
+	ending   chan struct{} // TERM came: there is no upgrade any more
+	next     *successor    // goes on when everything here is let go
 }
 
 // serve is the daemon from lock to unlock.
@@ -67,7 +68,11 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	// A log whose reader is gone does not end the daemon. Caught, not ignored:
 	// the services would begin with it ignored too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	signals := make(chan os.Signal, 4) // first of all: an image before this one had them ignored
+	came := inheritedSignals()
+	signals := make(chan os.Signal, len(came)+4) // first of all: an image before this one had them ignored
+	for _, s := range came {
+		signals <- s
+	}
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	syscall.Umask(0o022) // what is tighter or wider is said where it is made
 	kept := inheritance()
@@ -81,7 +86,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{}), upgrades: make(chan *successor)}
+	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{}), upgrades: make(chan *successor), ending: make(chan struct{})}
 	if err := d.newFace(); err != nil {
 		return err
 	}
@@ -144,7 +149,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	if d.next != nil {
 		outputs := d.super.Outputs()
 		d.super.Close(leave)
-		return d.next.become(lock, listener, outputs, log)
+		return d.next.become(lock, listener, outputs, signals, log)
 	}
 	d.super.Close(leave)
 	listener.Close()
@@ -224,12 +229,13 @@ func (d *daemon) startSources(running *sync.WaitGroup) {
 // heed waits for the signal that ends the daemon, and tells whether the
 // services are to be left to the next one.
 func (d *daemon) heed(signals <-chan os.Signal) (leave bool) {
-	stopping := false
+	stopping, upgrades := false, d.upgrades
 	for {
 		select {
 		case <-d.stopped:
 			return false
-		case d.next = <-d.upgrades:
+		case d.next = <-upgrades:
+			<-d.next.answered
 			return true
 		case s := <-signals:
 			switch {
@@ -243,7 +249,8 @@ func (d *daemon) heed(signals <-chan os.Signal) (leave bool) {
 				return false
 			default:
 				d.log.Info("stops all services")
-				stopping = true
+				stopping, upgrades = true, nil // a shutdown is in no record: the next image would start all again
+				close(d.ending)
 				go d.post(engine.Input{Call: &engine.Call{ID: shutdownCall, Verb: engine.VerbShutdown, Timeout: -1}})
 			}
 		}

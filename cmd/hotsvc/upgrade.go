@@ -39,6 +39,10 @@ import (
 // "lock=7 control=9 output=12 output=13".
 const inheritEnv = "HOTSVC_INHERIT"
 
+// signalsEnv has the numbers of the signals that came to the image before this
+// one when it had no time for them any more: "1 15".
+const signalsEnv = "HOTSVC_SIGNALS"
+
 // inheritance takes what an image before this one kept, by name.
 func inheritance() map[string][]*os.File {
 	text := os.Getenv(inheritEnv)
@@ -58,6 +62,17 @@ func inheritance() map[string][]*os.File {
 	return kept
 }
 
+// inheritedSignals are heeded as if they had come to this image.
+func inheritedSignals() (came []os.Signal) {
+	for _, word := range strings.Fields(os.Getenv(signalsEnv)) {
+		if n, err := strconv.Atoi(word); err == nil {
+			came = append(came, syscall.Signal(n))
+		}
+	}
+	os.Unsetenv(signalsEnv)
+	return came
+}
+
 // theLock is the run directory's, kept or taken.
 func theLock(runDir string, kept map[string][]*os.File) (*os.File, error) {
 	if f := kept["lock"]; f != nil {
@@ -74,24 +89,28 @@ func listen(path string, group int, kept map[string][]*os.File) (*net.UnixListen
 	return control.Listen(path, group)
 }
 
-// upgrade finds out whether another program can go on from here. What it returns
-// lets it.
+// upgrade finds out whether another program can go on from here, and has the
+// daemon do so: when what it returns is called, for the caller is told before.
 func (d *daemon) upgrade(ctx context.Context, binary string) (proceed func(), err error) {
 	next, err := examine(ctx, binary)
 	if err != nil {
 		return nil, err
 	}
-	return func() {
-		select {
-		case d.upgrades <- next:
-		case <-d.ctx.Done():
-		}
-	}, nil
+	select {
+	case d.upgrades <- next:
+		return func() { close(next.answered) }, nil
+	case <-d.ending:
+		err = errors.New("upgrade refused: the daemon stops all services, and then ends: start the new program after that")
+	case <-d.ctx.Done():
+		err = errors.New("upgrade refused: the daemon is going already: ask the next one")
+	}
+	next.file.Close()
+	return nil, err
 }
 
-// bequeath makes the environment of the next image, and keeps the descriptors
-// open for it.
-func bequeath(kept map[string][]*os.File) ([]string, error) {
+// bequeath makes the environment of the next image, with the signals that nobody
+// has heeded, and keeps the descriptors open for it.
+func bequeath(kept map[string][]*os.File, signals <-chan os.Signal) ([]string, error) {
 	var words []string
 	for name, files := range kept {
 		for _, f := range files {
@@ -101,13 +120,23 @@ func bequeath(kept map[string][]*os.File) ([]string, error) {
 			words = append(words, fmt.Sprintf("%s=%d", name, f.Fd()))
 		}
 	}
-	return append(os.Environ(), inheritEnv+"="+strings.Join(words, " ")), nil
+	env := append(os.Environ(), inheritEnv+"="+strings.Join(words, " "))
+	var came []string
+	for {
+		select {
+		case s := <-signals:
+			came = append(came, strconv.Itoa(int(s.(syscall.Signal))))
+		default:
+			return append(env, signalsEnv+"="+strings.Join(came, " ")), nil
+		}
+	}
 }
 
 // successor is a program that was found fit to go on.
 type successor struct {
-	file *os.File
-	path string
+	file     *os.File
+	path     string
+	answered chan struct{} // closed when who asked for it knows
 }
 
 // image is where the program is run from: the file that was looked at, whatever
@@ -140,7 +169,7 @@ func examine(ctx context.Context, path string) (*successor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("upgrade refused: %s: %w: name the new hotsvc", path, errors.Unwrap(err))
 	}
-	s := &successor{f, path}
+	s := &successor{f, path, make(chan struct{})}
 	if err = trusted(f); err == nil {
 		err = s.answers(ctx)
 	}
@@ -234,17 +263,17 @@ func checkState(l *layout.Layout, w io.Writer) int {
 
 // become replaces this program by the next. It does not return, but for an error
 // after which there is nothing to go on with: then it tries its own program.
-func (s *successor) become(lock *os.File, listener *net.UnixListener, outputs []*os.File, log *slog.Logger) error {
+func (s *successor) become(lock *os.File, listener *net.UnixListener, outputs []*os.File, signals <-chan os.Signal, log *slog.Logger) error {
+	// Until the next image listens, these would end it.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	socket, err := listener.File()
 	if err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
-	env, err := bequeath(map[string][]*os.File{"lock": {lock}, "control": {socket}, "output": outputs})
+	env, err := bequeath(map[string][]*os.File{"lock": {lock}, "control": {socket}, "output": outputs}, signals)
 	if err != nil {
 		return err
 	}
-	// Until the next image listens, these would end it.
-	signal.Ignore(syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	log.Info("goes on as " + s.path)
 	err = syscall.Exec(s.image(), os.Args, env)
 	log.Error("upgrade: cannot become "+s.path+", goes on as before", "err", err)

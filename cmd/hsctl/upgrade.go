@@ -25,7 +25,7 @@ its children stay; services are not touched, and callers are not turned away.
 The new program is first asked whether it can read the configuration and the
 state; if not, or if others than root may write to it, it is refused and nothing
 has changed. So is what is no hotsvc: name the program itself, not a script that
-runs it.`,
+runs it. While the daemon stops all services in order to end, there is no upgrade.`,
 		Example: `  hsctl upgrade
   hsctl upgrade /usr/local/sbin/hotsvc-1.3`,
 		Args: func(cmd *cobra.Command, args []string) error {

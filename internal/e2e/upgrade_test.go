@@ -212,6 +212,52 @@ func TestUpgradeThatCannotGoOnIsRefused(t *testing.T) {
 	})
 }
 
+// TestUpgradeDoesNotForgetAShutdown: what was down already was started again,
+// and what was on its way down, too.
+func TestUpgradeDoesNotForgetAShutdown(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("quick", m.sleeper("quick"))
+		m.service("slow", `exec_start = ["sh", "-c", "trap : TERM; while [ ! -e `+m.Path("end")+` ]; do sleep 0.05; done; exit 0"]`+"\nshutdown_timeout = \"1m\"\n")
+		m.boot()
+		m.do("start", "quick", "slow")
+		slow := m.Main("slow")
+		m.Signal(syscall.SIGTERM)
+		m.Is("quick", "down")
+		m.Is("slow", "stopping")
+		if out := m.fails(1, "upgrade"); out != "hsctl: upgrade refused: the daemon stops all services, and then ends: start the new program after that\n" {
+			m.Error(out)
+		}
+		m.file("end", "")
+		m.Ended()
+		m.Gone(slow)
+		if _, after, _ := strings.Cut(m.Said(), "stops all services"); strings.Contains(after, "→ starting") {
+			m.Errorf("it starts services while it stops all:\n%s", after)
+		}
+	})
+}
+
+// TestTermJustBeforeAnUpgradeIsHeeded: one that came while the image before this
+// one let go of everything, and so had nobody to heed it.
+func TestTermJustBeforeAnUpgradeIsHeeded(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("a", m.sleeper("a"))
+		m.boot()
+		m.do("start", "a")
+		a := m.Main("a")
+		m.End(syscall.SIGUSR1)
+		next := m.command()
+		next.Env = append(os.Environ(), "HOTSVC_SIGNALS=1 15")
+		m.Launch(next)
+		m.Ended()
+		m.Gone(a)
+		for _, want := range []string{"reloaded: ", "stops all services"} {
+			if !strings.Contains(m.Said(), want) {
+				m.Errorf("it does not say %q:\n%s", want, m.Said())
+			}
+		}
+	})
+}
+
 func TestEditorsMistakeAndACrashLoseNothing(t *testing.T) {
 	live(t, func(m *machine) {
 		m.rules(cableRule)
