@@ -145,7 +145,16 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	}
 	leave := d.heed(signals)
 	cancel()
-	running.Wait()
+	ended := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(roomsPatience):
+		log.Warn("does not wait any longer for a call or a reload that hangs in the disk")
+	}
 	if d.next != nil {
 		outputs := d.super.Outputs()
 		d.super.Close(leave)
@@ -158,6 +167,10 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	}
 	return nil
 }
+
+// roomsPatience is how long the daemon waits at its end for its own goroutines:
+// one that reads files may be held by a dead server for ever.
+const roomsPatience = 5 * time.Second
 
 // takeOver gives the core what an earlier daemon left.
 func (d *daemon) takeOver(core *engine.Core) error {

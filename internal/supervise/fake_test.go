@@ -266,6 +266,21 @@ func TestKillOvertakesAHungClone(t *testing.T) {
 	})
 }
 
+// Two programs on a dead file server: an upgrade, or a second TERM, comes to an
+// end all the same.
+func TestDaemonEndsWhileSeveralStartsHang(t *testing.T) {
+	inFake(t, func(k *fake, s *Supervisor, told func() []engine.Input) {
+		k.hang, k.hangKey, k.cloneErr = make(chan struct{}), "exec_start", &SpawnFailure{Text: "the server is back, without it"}
+		for n := range int64(3) {
+			s.Do(effect(engine.EffectSpawn, n+1))
+		}
+		told()
+		s.Close(true)
+		close(k.hang)
+		told()
+	})
+}
+
 // What runs in a service's tree beside its main process is not missed either.
 func TestKillOvertakesAHungCheck(t *testing.T) {
 	for _, key := range []string{"check", "exec_stop"} {

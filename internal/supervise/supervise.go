@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -261,11 +262,12 @@ func (s *Supervisor) Close(leave bool) {
 		}
 	}
 	s.mu.Unlock()
-	deadline := time.After(closePatience)
+	patience, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
 	for _, a := range all { // what is being cloned is to be noted
 		select {
 		case <-a.started:
-		case <-deadline:
+		case <-patience.Done():
 		}
 	}
 	if leave {
