@@ -250,12 +250,17 @@ func (o *outputs) end(by string) (any bool) {
 }
 
 // opened opens each FIFO once more, so that what is in it outlives its service
-// until the next image of this process reads it.
+// until the next image of this process reads it. A service that reads one whose
+// writers are all at rest is not to see its end meanwhile.
 func (o *outputs) opened() (fifos []*os.File) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for name := range o.all {
-		if f, err := o.open(name, unix.O_RDONLY|unix.O_NONBLOCK); err == nil {
+	for name, e := range o.all {
+		mode := unix.O_RDONLY
+		if e.keep != nil {
+			mode = unix.O_RDWR
+		}
+		if f, err := o.open(name, mode|unix.O_NONBLOCK); err == nil {
 			fifos = append(fifos, f)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hotsvc/internal/engine"
 	"hotsvc/internal/service"
 )
@@ -261,4 +263,25 @@ func TestLogIsKeptAsTold(t *testing.T) {
 	w.Adopt(Live{Tree: Tree{"a", 1}, Pid: 0}, nil)
 	w.kill("a", 1)
 	w.event("a", 1, service.Empty)
+}
+
+// A logger whose service is down reads no end of input between the two images
+// of an upgrade: it would end by it, and be started again.
+func TestUpgradeDoesNotEndTheLoggerOfAServiceThatIsDown(t *testing.T) {
+	w := newWorld(t, "none", t.TempDir())
+	read, err := w.host.outputs.reader("web", "web/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	for _, f := range w.Outputs() {
+		defer f.Close()
+	}
+	w.Close(true)
+	if err := unix.SetNonblock(int(read.Fd()), true); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Read(int(read.Fd()), make([]byte, 1)); err != unix.EAGAIN {
+		t.Errorf("the logger reads %d, %v: it is at its end", n, err)
+	}
 }
