@@ -1,7 +1,9 @@
 package supervise
 
 import (
+	"errors"
 	"syscall"
+	"time"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/service"
@@ -27,7 +29,11 @@ func (s *Supervisor) Adopt(l Live, check *service.Spawn) {
 
 func (a *attempt) adopt(l Live) {
 	s := a.x.s
-	p, err := s.k.Find(l.Tree, l.Pid, l.Started)
+	p, err := insist(s, func() (Process, error) { return s.k.Find(l.Tree, l.Pid, l.Started) })
+	if err == errClosed {
+		close(a.started)
+		return
+	}
 	s.mu.Lock()
 	if err == nil {
 		a.proc = p
@@ -54,6 +60,22 @@ func (a *attempt) adopt(l Live) {
 	a.wait(p)
 }
 
+var errClosed = errors.New("the daemon ends")
+
+// insist asks for a process until it is found or known to have ended.
+func insist[P any](s *Supervisor, find func() (P, error)) (p P, err error) {
+	for pause := time.Millisecond; ; pause = min(2*pause, time.Second) {
+		if p, err = find(); !lacking(err) {
+			return p, err
+		}
+		select {
+		case <-s.done:
+			return p, errClosed
+		case <-time.After(pause):
+		}
+	}
+}
+
 // watch tells when a client is gone. The pidfd is opened before the start time
 // is compared, so that no reuse of the pid can come between.
 func (s *Supervisor) watch(c engine.Client) {
@@ -64,7 +86,10 @@ func (s *Supervisor) watch(c engine.Client) {
 	}
 	s.watched[c] = nil
 	go func() {
-		p, err := findProcess(c.Pid, c.Started)
+		p, err := insist(s, func() (*process, error) { return findProcess(c.Pid, c.Started) })
+		if err == errClosed {
+			return
+		}
 		s.mu.Lock()
 		s.watched[c] = p // for Close to wake us
 		closed := s.closed

@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"syscall"
@@ -22,6 +21,7 @@ type fake struct {
 	hang     chan struct{} // clones of hangKey wait for it
 	hangKey  string
 	unkilled bool // D state: KILL has no effect
+	findErr  error
 	trees    map[Tree][]*fakeProcess
 }
 
@@ -60,7 +60,11 @@ func (f *fake) Clone(t Tree, p Program) (Process, error) {
 
 func (f *fake) Note(Tree, service.Command, Process) error { f.say("note"); return nil }
 
-func (f *fake) Find(Tree, int, uint64) (Process, error) { return nil, errors.New("not here") }
+func (f *fake) Find(Tree, int, uint64) (Process, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return nil, f.findErr
+}
 
 func (f *fake) SignalTree(t Tree, sig syscall.Signal) error {
 	f.say("signal tree " + signalName(sig))

@@ -30,7 +30,8 @@ type Kernel interface {
 	Clone(Tree, Program) (Process, error)
 	// Note adds to the tree's note which process is its main one.
 	Note(Tree, service.Command, Process) error
-	// Find takes hold of the main process of another daemon's attempt.
+	// Find takes hold of the main process of another daemon's attempt. An error
+	// says that it has ended, unless it is of the daemon's own (see lacking).
 	Find(t Tree, pid int, started uint64) (Process, error)
 	// SignalTree signals every process of a tree. With KILL it reaches those
 	// that are forked meanwhile too, or is repeated until TreeState says 0.

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -84,6 +85,12 @@ func signalChecked(pid int, sig unix.Signal, belongs func() bool) error {
 		return nil
 	}
 	return ignoreGone(unix.PidfdSendSignal(fd, sig, nil, 0))
+}
+
+// lacking tells whether an error says that the daemon itself has no descriptor
+// or memory left, and so nothing of what it asked about.
+func lacking(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 func ignoreGone(err error) error {
