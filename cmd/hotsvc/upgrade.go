@@ -252,7 +252,7 @@ func checkState(l *layout.Layout, w io.Writer) int {
 	}
 	records, global, err := supervise.ReadRecords(l.RunDir)
 	if err == nil {
-		err = engine.CheckRecords(records, global)
+		err = errors.Join(engine.CheckRecords(records, global), supervise.CheckTrees(l.RunDir))
 	}
 	if err != nil {
 		fmt.Fprintln(w, err)

@@ -32,9 +32,9 @@ func rootName(runDir string) string {
 }
 
 // newCgroups looks for a place where cgroups can be made and cloned into:
-// under is a directory of a cgroup2 file system, or empty. The place of the
-// daemon before us comes first: its services are there, wherever we are.
-func newCgroups(runDir, under string) (*cgroups, error) {
+// under is a directory of a cgroup2 file system, or empty. The root of the
+// daemon before us, or "", comes first.
+func newCgroups(runDir, under, before string) (*cgroups, error) {
 	places := []string{under}
 	if under == "" {
 		mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -46,7 +46,7 @@ func newCgroups(runDir, under string) (*cgroups, error) {
 			return nil, err
 		}
 		places = cgroupPlaces(string(mounts), string(own))
-		if before := rootBefore(runDir); before != "" {
+		if before != "" {
 			places = append([]string{filepath.Dir(before)}, places...)
 		}
 	}
@@ -54,7 +54,6 @@ func newCgroups(runDir, under string) (*cgroups, error) {
 	for _, place := range places {
 		c := &cgroups{root: filepath.Join(place, rootName(runDir))}
 		if err = c.try(); err == nil {
-			c.pruneAll()
 			return c, nil
 		}
 		os.Remove(c.root)

@@ -13,7 +13,8 @@
 // What it keeps in the run directory:
 //
 //	lock               flock; the owner's pid
-//	boot               what the pids in the records belong to; another boot wipes them
+//	boot               what the pids in the records belong to; another boot wipes them.
+//	                   Also the cgroup of the trees: it stays as long as there are notes
 //	global             the core's own record
 //	svc/NAME           the record of one service
 //	run/NAME/ATTEMPT   note of one attempt: "main" before the clone, "main 812 99142" after it;

@@ -59,19 +59,12 @@ func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
 	if err := os.MkdirAll(k.runDir, 0o755); err != nil {
 		return nil, fmt.Errorf("run dir %w", err)
 	}
-	if err := k.realRunDir(); err != nil {
+	var err error
+	if k.runDir, err = realDir(k.runDir); err != nil {
 		return nil, fmt.Errorf("run dir %w", err)
 	}
-	root, err := k.plant(cfg.CgroupRoot)
-	if err != nil {
+	if err := k.plant(cfg.CgroupRoot); err != nil {
 		return nil, err
-	}
-	wiped, err := sameBoot(k.runDir, root)
-	if err != nil {
-		return nil, fmt.Errorf("run dir %s: %w", k.runDir, err)
-	}
-	if wiped {
-		k.log.Info("records of another boot or another cgroup root wiped", "run_dir", k.runDir)
 	}
 	for _, dir := range []string{"svc", "run", "ready", "output"} {
 		if err := os.MkdirAll(filepath.Join(k.runDir, dir), 0o700); err != nil {
@@ -93,30 +86,6 @@ func newLinux(cfg Config, saidReady func(Tree)) (*linux, error) {
 	return k, nil
 }
 
-// realRunDir makes the name of the run directory one that every daemon finds,
-// whatever it is called: cgroups are named after it, and marks known by it.
-func (k *linux) realRunDir() error {
-	abs, err := filepath.Abs(k.runDir)
-	if err == nil {
-		k.runDir, err = filepath.EvalSymlinks(abs)
-	}
-	return err
-}
-
-// plant chooses how trees are kept; the root is "" without cgroups.
-func (k *linux) plant(under string) (root string, err error) {
-	if under != "none" {
-		c, err := newCgroups(k.runDir, under)
-		if err == nil {
-			k.trees = c
-			return c.root, nil
-		}
-		k.without = err.Error()
-	}
-	k.trees, err = newSessions(k.runDir)
-	return "", err
-}
-
 func (k *linux) degraded() (lines []string) {
 	if _, ok := k.trees.(*sessions); ok {
 		why := ""
@@ -131,9 +100,7 @@ func (k *linux) degraded() (lines []string) {
 	return append(lines, k.outputs.degraded()...)
 }
 
-func (k *linux) note(t Tree) string {
-	return filepath.Join(k.runDir, "run", service.FileName(t.Service), strconv.FormatInt(t.Attempt, 10))
-}
+func (k *linux) note(t Tree) string { return notePath(k.runDir, t) }
 
 func (k *linux) fifo(t Tree) string {
 	return filepath.Join(k.runDir, "ready", service.FileName(t.Service)+"."+strconv.FormatInt(t.Attempt, 10))
@@ -279,11 +246,6 @@ func (k *linux) live(t Tree) (Live, bool) {
 	}
 	return l, true
 }
-
-// unlimited is in the note of an attempt with resource limits instead of the pid
-// until it has them. What the next daemon finds so was only just born: it ends
-// that, and another is started.
-const unlimited = "!"
 
 // end kills a tree and tells whether it is gone.
 func (k *linux) end(t Tree) bool {

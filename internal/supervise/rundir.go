@@ -87,50 +87,6 @@ func writeAt(f *os.File, b []byte) error {
 	return err
 }
 
-// boot says what the pids, start times and cgroups in the records belong to.
-func boot(cgroupRoot string) (string, error) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", err
-	}
-	pids, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s\n%s\n%s\n", bytes.TrimSpace(id), pids, cgroupRoot), nil
-}
-
-// rootBefore is where the daemon before us kept its trees, in this boot.
-func rootBefore(runDir string) string {
-	before, _ := os.ReadFile(filepath.Join(runDir, "boot"))
-	now, err := boot("")
-	if root, ok := bytes.CutPrefix(before, bytes.TrimSuffix([]byte(now), []byte("\n"))); err == nil && ok {
-		return string(bytes.TrimSpace(root))
-	}
-	return ""
-}
-
-// sameBoot wipes the records where they are of another boot, another pid
-// namespace or another place for the trees: start times repeat across boots.
-func sameBoot(runDir, cgroupRoot string) (wiped bool, err error) {
-	now, err := boot(cgroupRoot)
-	if err != nil {
-		return false, err
-	}
-	path := filepath.Join(runDir, "boot")
-	before, err := os.ReadFile(path)
-	if err == nil && string(before) == now {
-		return false, nil
-	}
-	wiped = err == nil
-	for _, dir := range []string{"svc", "run", "ready", "global"} {
-		if err := os.RemoveAll(filepath.Join(runDir, dir)); err != nil {
-			return wiped, err
-		}
-	}
-	return wiped, replace(path, []byte(now))
-}
-
 // replace writes a file as a whole: a reader sees the old or the new text. No
 // fsync: a dead process is not a dead kernel, and the run directory is a tmpfs.
 func replace(path string, text []byte) error {

@@ -18,7 +18,7 @@ import (
 type Config struct {
 	RunDir     string             // records, notes, notify socket
 	LogDir     string             // output of the services
-	CgroupRoot string             // "": find one; "none": use none; else the cgroup to work under
+	CgroupRoot string             // where nothing runs yet: "": find one; "none": use none; else the cgroup to work under
 	Post       func(engine.Input) // called from goroutines of the supervisor; may block
 	Reply      func(engine.Reply) // called after every earlier Save; must not block
 	Log        *slog.Logger       // nil: slog.Default
