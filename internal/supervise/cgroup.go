@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -219,8 +220,9 @@ func (c *cgroups) signal(t Tree, sig syscall.Signal) error {
 			return nil
 		}
 	}
-	var errs []error
-	for _, pid := range cgroupPids(c.dir(t)) {
+	pids, err := cgroupPids(c.dir(t))
+	errs := []error{err}
+	for _, pid := range pids {
 		errs = append(errs, signalChecked(pid, sig, func() bool {
 			now, ok := c.whose(pid)
 			return ok && now == t
@@ -231,37 +233,45 @@ func (c *cgroups) signal(t Tree, sig syscall.Signal) error {
 
 // cgroupPids lists the processes of a cgroup and those below; 0 stands for one
 // that is not of our pid namespace.
-func cgroupPids(dir string) (pids []int) {
+func cgroupPids(dir string) (pids []int, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
-		return nil
+		return nil, ignoreRemoved(err)
 	}
 	for _, f := range strings.Fields(string(text)) {
 		if pid, err := strconv.Atoi(f); err == nil {
 			pids = append(pids, pid)
 		}
 	}
-	entries, _ := os.ReadDir(dir)
+	entries, err := os.ReadDir(dir)
+	errs := []error{ignoreRemoved(err)}
 	for _, e := range entries {
 		if e.IsDir() {
-			pids = append(pids, cgroupPids(filepath.Join(dir, e.Name()))...)
+			below, err := cgroupPids(filepath.Join(dir, e.Name()))
+			pids, errs = append(pids, below...), append(errs, err)
 		}
 	}
-	return pids
+	return pids, errors.Join(errs...)
+}
+
+// ignoreRemoved: of a cgroup that is gone, no process is left.
+func ignoreRemoved(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }
 
 func (c *cgroups) state(t Tree) (int, error) {
 	events, err := os.ReadFile(filepath.Join(c.dir(t), "cgroup.events"))
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
-		return 0, nil
-	}
-	if err != nil {
+	switch {
+	case ignoreRemoved(err) != nil:
 		return -1, err
-	}
-	if strings.Contains(string(events), "populated 0") {
+	case err != nil || strings.Contains(string(events), "populated 0"):
 		return 0, nil
 	}
-	return max(1, len(cgroupPids(c.dir(t)))), nil
+	pids, err := cgroupPids(c.dir(t))
+	return max(1, len(pids)), err
 }
 
 // await waits for cgroup.events to change: the poller hears it as an edge.
@@ -316,7 +326,23 @@ func treeOfPath(path string, ok bool) (Tree, bool) {
 }
 
 // members are the processes of a tree, without zombies, the oldest first.
-func (c *cgroups) members(t Tree) ([]stat, error) { return livingStats(cgroupPids(c.dir(t))), nil }
+func (c *cgroups) members(t Tree) (living []stat, err error) {
+	pids, err := cgroupPids(c.dir(t))
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range pids {
+		st, err := readStat(pid)
+		switch {
+		case err == nil && !st.zombie():
+			living = append(living, st)
+		case lacking(err):
+			return nil, fmt.Errorf("process %d: %w", pid, err)
+		}
+	}
+	slices.SortFunc(living, older)
+	return living, nil
+}
 
 func (c *cgroups) close() {
 	c.pruneAll()

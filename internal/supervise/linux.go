@@ -182,20 +182,18 @@ func (k *linux) Load() (Loaded, error) {
 	if l.Global, err = os.ReadFile(filepath.Join(k.runDir, "global")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return l, err
 	}
-	notes, err := filepath.Glob(filepath.Join(k.runDir, "run", "*", "*"))
+	all, err := notes(k.runDir)
 	if err != nil {
 		return l, err
 	}
-	for _, path := range notes {
-		rel, _ := filepath.Rel(filepath.Join(k.runDir, "run"), path)
-		t, ok := treeOfPath(rel, true)
-		if !ok {
-			continue
-		}
-		live, ok := k.live(t)
-		if ok {
+	for _, t := range all {
+		live, ok, err := k.live(t)
+		switch {
+		case err != nil: // what may run must not be started a second time
+			return l, fmt.Errorf("what runs of %s cannot be told: %w: try again", t.Service, err)
+		case ok:
 			l.Live = append(l.Live, live)
-		} else {
+		default:
 			k.RemoveTree(t)
 		}
 	}
@@ -213,30 +211,33 @@ func (k *linux) Load() (Loaded, error) {
 	return l, nil
 }
 
-// live finds what still runs of an attempt.
-func (k *linux) live(t Tree) (Live, bool) {
-	l := Live{Tree: t}
-	text, err := os.ReadFile(k.note(t))
-	f := strings.Fields(string(text))
-	if err != nil || len(f) == 0 || l.Command.UnmarshalText([]byte(f[0])) != nil {
-		return l, false
+// live finds what still runs of an attempt. A damaged note costs what was in it:
+// as long as anything lives in the tree, the attempt is there.
+func (k *linux) live(t Tree) (l Live, ok bool, err error) {
+	n, err := readNote(k.note(t))
+	if err != nil {
+		return l, false, err
 	}
-	var pid int
-	var started uint64
-	if len(f) == 3 {
-		pid, _ = strconv.Atoi(f[1])
-		started, _ = strconv.ParseUint(f[2], 10, 64)
-		k.trees.adopt(t, &process{pid: pid, started: started})
+	l = Live{Tree: t, Command: n.command}
+	if n.pid != 0 {
+		k.trees.adopt(t, &process{pid: n.pid, started: n.started})
 	} else {
 		k.trees.adopt(t, nil) // the daemon died between clone and note
 	}
 	living, err := k.trees.members(t)
-	if err != nil || len(living) == 0 || len(f) == 2 && f[1] == unlimited && k.end(t) {
-		return l, false
+	if err != nil {
+		return l, false, err
+	}
+	if n.unlimited && len(living) > 0 && k.end(t) {
+		return l, false, nil
+	}
+	if len(living) == 0 {
+		l.Left, err = k.trees.state(t)
+		return l, l.Left > 0, err
 	}
 	for _, m := range living {
 		// Without a note of it, the oldest process is the main one.
-		if m.pid == pid && m.started == started || pid == 0 && m == living[0] {
+		if m.pid == n.pid && m.started == n.started || n.pid == 0 && m == living[0] {
 			l.Pid, l.Started = m.pid, m.started
 		}
 	}
@@ -244,7 +245,7 @@ func (k *linux) live(t Tree) (Live, bool) {
 	if l.Pid != 0 {
 		l.Left--
 	}
-	return l, true
+	return l, true, nil
 }
 
 // end kills a tree and tells whether it is gone.

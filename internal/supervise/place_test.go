@@ -118,3 +118,16 @@ func TestWhatIsNoNoteIsInNobodysWay(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestDamagedNoteCostsNoService(t *testing.T) {
+	inBothRoots(t, func(t *testing.T, root string) {
+		for _, text := range []string{"", "\n", "ma", "main 8", "main 812 9"} {
+			w := newWorld(t, root, t.TempDir())
+			runsOn(t, w, func() {
+				if err := os.WriteFile(filepath.Join(w.run, "run/a/1"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	})
+}

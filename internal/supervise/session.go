@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,8 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"hotsvc/internal/service"
 )
 
 // sessions keeps the trees where there are no cgroups. A process belongs to a
@@ -74,9 +71,7 @@ func newSessions(runDir string) (*sessions, error) {
 	return &sessions{notes: filepath.Join(runDir, "run"), trees: make(map[Tree]*family)}, nil
 }
 
-func (s *sessions) mark(t Tree) string {
-	return filepath.Join(s.notes, service.FileName(t.Service), strconv.FormatInt(t.Attempt, 10))
-}
+func (s *sessions) mark(t Tree) string { return notePath(filepath.Dir(s.notes), t) }
 
 func (s *sessions) make(t Tree) error {
 	s.mu.Lock()
@@ -141,8 +136,12 @@ func (s *sessions) scan() (map[int]stat, error) {
 	}
 	procs := make(map[int]stat, len(pids))
 	for _, pid := range pids {
-		if st, err := readStat(pid); err == nil {
+		st, err := readStat(pid)
+		switch {
+		case err == nil:
 			procs[pid] = st
+		case lacking(err):
+			return nil, fmt.Errorf("process %d: %w", pid, err)
 		}
 	}
 	s.scanned, s.procs = answers, procs
@@ -183,7 +182,7 @@ func (s *sessions) members(t Tree) ([]stat, error) {
 func (s *sessions) held(t Tree) bool {
 	fd, err := unix.Open(s.mark(t), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return lacking(err)
 	}
 	defer unix.Close(fd)
 	return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil
@@ -237,17 +236,6 @@ func (f *family) count(procs map[int]stat, marked []int, before int) []stat {
 
 func older(a, b stat) int {
 	return cmp.Or(cmp.Compare(a.started, b.started), cmp.Compare(a.pid, b.pid))
-}
-
-// livingStats reads the stats of those that are no zombies, the oldest first.
-func livingStats(pids []int) (living []stat) {
-	for _, pid := range pids {
-		if st, err := readStat(pid); err == nil && !st.zombie() {
-			living = append(living, st)
-		}
-	}
-	slices.SortFunc(living, older)
-	return living
 }
 
 // signal reaches whom a scan shows. What was forked meanwhile is in the next
