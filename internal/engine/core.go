@@ -282,6 +282,7 @@ func (c *Core) unit(name string) *Unit {
 		return u
 	}
 	u := &Unit{Name: name, eff: &service.Definition{}, Since: c.now.Wall, Shown: stateDown}
+	u.Machine.Attempt = c.Attempts // if it was there before, processes of its attempts may still be
 	c.Units[name] = u
 	c.order = append(c.order, u) // in its place when the edges are made again
 	c.define(u)

@@ -161,6 +161,9 @@ func (c *Core) forget() {
 			for i := range c.Monitors {
 				delete(c.Monitors[i].Seen, u.Name)
 			}
+			if u.Machine.Attempt > c.Attempts {
+				c.Attempts, c.global = u.Machine.Attempt, true
+			}
 			c.emit(Effect{Kind: EffectForget, Service: u.Name})
 			c.relink, again = true, true
 		}

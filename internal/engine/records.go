@@ -37,12 +37,13 @@ type record struct {
 type globalRecord struct {
 	Version   int                  `json:"v"`
 	Number    int64                `json:"number"`
+	Attempts  int64                `json:"attempts,omitempty"`
 	Suspended string               `json:"suspended"`
 	Links     map[string]*LinkMemo `json:"links"`
 }
 
 func (c *Core) globalRecord() []byte {
-	b, err := json.Marshal(globalRecord{recordVersion, c.Number, c.Suspended, c.Links})
+	b, err := json.Marshal(globalRecord{recordVersion, c.Number, c.Attempts, c.Suspended, c.Links})
 	if err != nil {
 		panic("engine: the global record cannot be written: " + err.Error())
 	}
@@ -68,7 +69,7 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 			c.log("the global record is damaged and was ignored: %v", err)
 		}
 	}
-	c.Number, c.Suspended = max(c.Number, g.Number), g.Suspended
+	c.Number, c.Attempts, c.Suspended = max(c.Number, g.Number), g.Attempts, g.Suspended
 	if g.Links != nil {
 		c.Links = g.Links
 	}
@@ -175,7 +176,7 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 	was := m.State
 	alive := isLive && l.Pid > 0
 	if alive {
-		if l.Attempt > m.Attempt { // a clone that the record does not know
+		if l.Attempt > m.Attempt || was == service.Rest { // a clone that the record does not know
 			m.Attempt, m.Exec = l.Attempt, u.Hash
 			m.State = service.Rest
 		}

@@ -166,6 +166,7 @@ type story struct {
 	disk     map[string][]byte
 	global   []byte
 	procs    map[string]*storyProc
+	letBe    map[storyTree]bool // where something was left with kill_mode = "main"
 	manner   map[string]*manner
 	next     map[string]string // how the next spawn of x or x.pre goes
 	always   map[string]string
@@ -188,7 +189,7 @@ func (s *story) clock() Now {
 }
 
 func newStory(t *testing.T, parts map[string]string) *story {
-	return &story{t: t, parts: parts, objects: map[object.Key]*object.Object{}, disk: map[string][]byte{}, procs: map[string]*storyProc{},
+	return &story{t: t, parts: parts, objects: map[object.Key]*object.Object{}, disk: map[string][]byte{}, procs: map[string]*storyProc{}, letBe: map[storyTree]bool{},
 		manner: map[string]*manner{}, next: map[string]string{}, always: map[string]string{}, clients: map[Client]bool{}}
 }
 

@@ -20,6 +20,11 @@ type storyProc struct {
 	left    bool // it left processes behind
 }
 
+type storyTree struct {
+	service string
+	attempt int64
+}
+
 // manner is how the processes of a service take it.
 type manner struct {
 	term                time.Duration
@@ -176,6 +181,10 @@ func (s *story) spawn(e *Effect) {
 		s.post(processEvent(e.Service, service.Event{Kind: service.SpawnError, Attempt: e.Attempt, NoExec: noExec, Error: reason}))
 		return
 	}
+	if tree := (storyTree{e.Service, e.Attempt}); s.letBe[tree] { // as with cgroups
+		s.post(processEvent(e.Service, service.Event{Kind: service.SpawnError, Attempt: e.Attempt, Error: "processes of an earlier life are in its tree"}))
+		return
+	}
 	s.lives++
 	p := &storyProc{attempt: e.Attempt, command: e.Command, pid: 1000 + int(s.lives), hung: how == "hangs"}
 	s.procs[e.Service] = p
@@ -285,6 +294,7 @@ func (s *story) sweep(e *Effect, p *storyProc, mine bool) {
 		empty()
 	case !e.KillAll:
 		s.say("the rest of %s is let be", e.Service)
+		s.letBe[storyTree{e.Service, e.Attempt}] = true
 		empty()
 	default:
 		s.say("%s to the rest of %s", e.Signal, e.Service)

@@ -25,3 +25,15 @@ func TestSnapshotKnowsWhatNobodyHoldsYet(t *testing.T) {
 		}
 	}
 }
+
+// The record of an instance is damaged, and what was forgotten since had higher
+// numbers than its attempt that runs: that attempt is still heard.
+func TestDamagedRecordOfAnOldAttempt(t *testing.T) {
+	s := newStory(t, map[string]string{"services/t@.toml": "exec_start = ['t']"})
+	c := New(Options{Sources: []string{"link"}}, s.config("", nil), s.clock())
+	c.Restore(map[string][]byte{"t@x": []byte("{")}, []byte(`{"v":1,"attempts":7}`), map[string]Live{"t@x": {Attempt: 5, Command: service.CommandMain, Pid: 7, Started: 70}})
+	c.Step(s.clock(), []Input{{Process: &ProcessEvent{Service: "t@x", Event: service.Event{Kind: service.Exited, Attempt: 5}}}})
+	if u := c.Units["t@x"]; u != nil && u.Machine.State == service.Up {
+		t.Error("its end is not heard")
+	}
+}

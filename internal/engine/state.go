@@ -20,6 +20,7 @@ type State struct {
 	Links      map[string]*LinkMemo           `json:"links"`     // by ifindex
 	Damps      map[string]*hold.Damp          `json:"damps"`     // by rule, newline, service
 	Number     int64                          `json:"number"`    // the newest hold's
+	Attempts   int64                          `json:"attempts"`  // the highest number of an attempt of what has been forgotten
 	Suspended  string                         `json:"suspended"` // by whom, or ""
 	Shutdown   bool                           `json:"shutdown"`
 	Waits      []wait                         `json:"waits"`
