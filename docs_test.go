@@ -51,7 +51,7 @@ func read(text string) []toml.Problem {
 	case strings.Contains(text, "[[rule]]"):
 		_, problems = rule.Parse("rule", []byte(text), nil)
 	case name == "hotsvc":
-		_, problems = config.ParseSettings("hotsvc.toml", []byte(text))
+		_, problems = config.ParseSettings("hotsvc.toml", []byte(text), config.DefaultSettings())
 	default:
 		_, problems = service.Parse(name, "service", []byte(text), nil)
 	}
@@ -117,7 +117,7 @@ func parsed(kind, text string) (string, []toml.Problem) {
 		}
 		return def.String(), problems
 	}
-	settings, problems := config.ParseSettings("hotsvc.toml", []byte(text))
+	settings, problems := config.ParseSettings("hotsvc.toml", []byte(text), config.DefaultSettings())
 	return settings.String(), problems
 }
 

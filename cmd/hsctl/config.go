@@ -20,10 +20,12 @@ func (a *app) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Read rules and services and say what is wrong; needs no daemon",
-		Long: `Reads rules.d, services and hotsvc.toml in DIR, or what a daemon reads, and
-prints every problem as file:line:col: message. A DIR that is itself a tree of
-services is read as one, runit's /etc/sv for example; DIALECT:DIR says whose it is.
-The exit status is 1 when there is a problem; warnings do not count.`,
+		Long: `Reads what a daemon reads, or DIR as if it were /etc/hotsvc: rules.d, services,
+and hotsvc.toml with the directories that it names, of which those below
+/etc/hotsvc are looked for below DIR. Prints every problem as file:line:col:
+message. A DIR that is itself a tree of services is read as one, runit's /etc/sv
+for example; DIALECT:DIR says whose it is. The exit status is 1 when there is a
+problem; warnings do not count.`,
 		Example: `  hsctl check
   hsctl check runit:/etc/sv
   hsctl check ./router && cp -r router/* /etc/hotsvc && hsctl reload`,
@@ -45,7 +47,7 @@ func (a *app) check(args []string) error {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return usage("check: %s is no directory: name one with rules.d and services in it", dir)
 		}
-		read = func() (*config.Config, []toml.Problem) { return layout.Check(args[0]) }
+		read = func() (*config.Config, []toml.Problem) { return layout.Check(args[0], nil) }
 	}
 	conf, problems := read()
 	if a.json {

@@ -16,6 +16,7 @@ import (
 	"hotsvc/internal/config"
 	"hotsvc/internal/control"
 	"hotsvc/internal/engine"
+	"hotsvc/internal/layout"
 	"hotsvc/internal/object"
 	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
@@ -33,11 +34,7 @@ type coreDaemon struct {
 
 // startCore is a daemon that reads what is in dir and listens on dir/control.
 func startCore(dir string) (daemon, error) {
-	read := func() (*config.Config, []toml.Problem) {
-		in, problems := config.Check(config.Source{Name: dir, FS: os.DirFS(dir)})
-		conf, more := config.Load(in)
-		return conf, append(problems, more...)
-	}
+	read := func() (*config.Config, []toml.Problem) { return layout.Check(dir, nil) }
 	conf, problems := read()
 	if conf == nil {
 		return nil, fmt.Errorf("%v", problems)

@@ -40,11 +40,11 @@ type planned struct {
 }
 
 func (a *app) plan(dir string) error {
-	conf, err := a.otherConfig("plan", dir)
+	core, now, err := a.snapshot()
 	if err != nil {
 		return err
 	}
-	core, now, err := a.snapshot()
+	conf, err := a.otherConfig("plan", dir, core.Config())
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func stamp(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05.
 // the two want different services. What the other one would have started has
 // left no trace in the journal, so its processes are not compared.
 func (a *app) replayOther(file string, p *engine.Player, was *engine.Core, dir string) error {
-	conf, err := a.otherConfig("replay", dir)
+	conf, err := a.otherConfig("replay", dir, was.Config())
 	if err != nil {
 		return err
 	}
@@ -192,13 +192,13 @@ func sortedNames(sets ...map[string]bool) []string {
 	return slices.Compact(names)
 }
 
-// otherConfig reads a directory that is laid out like /etc/hotsvc; its problems
-// are printed.
-func (a *app) otherConfig(verb, dir string) (*config.Config, error) {
+// otherConfig reads a directory that is laid out like /etc/hotsvc, to follow on
+// what was in force; its problems are printed.
+func (a *app) otherConfig(verb, dir string, was *config.Config) (*config.Config, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, usage("%s: %s is no directory: name one with rules.d and services in it", verb, dir)
 	}
-	conf, problems := layout.Check(dir)
+	conf, problems := layout.Check(dir, was)
 	if conf == nil || toml.HasErrors(problems) {
 		a.printProblems(problems)
 		return nil, &control.Error{Code: engine.CodeNo}

@@ -73,7 +73,7 @@ func FromArchive(data []byte) (*Config, error) {
 		switch p.name {
 		case settingsPart:
 			var problems []toml.Problem
-			if m.settings, problems = ParseSettings(settingsPart, p.data); toml.HasErrors(problems) {
+			if m.settings, problems = ParseSettings(settingsPart, p.data, DefaultSettings()); toml.HasErrors(problems) {
 				return nil, fmt.Errorf("archived configuration: %s", problems[0])
 			}
 		case mountsPart:

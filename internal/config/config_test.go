@@ -45,6 +45,18 @@ func input(rules, services []Source) Input {
 	return Input{Settings: DefaultSettings(), Rules: rules, Services: services, Strict: true}
 }
 
+// rooted is the input that a directory with rules.d and services in it makes.
+func rooted(root fs.FS) Input {
+	sub := func(name string) []Source {
+		dir, err := fs.Sub(root, name)
+		if err != nil {
+			panic(err)
+		}
+		return []Source{{Name: name, FS: dir}}
+	}
+	return input(sub("rules.d"), sub("services"))
+}
+
 func TestLayers(t *testing.T) {
 	c, problems := Load(input(
 		[]Source{
@@ -229,18 +241,6 @@ func FuzzArchive(f *testing.F) {
 	})
 }
 
-func TestCheckDirectory(t *testing.T) {
-	for text, root := range map[string]Source{
-		"/x: has neither rules.d nor services, and is no tree of services itself\n": dir("/x", map[string]string{"a.toml": ""}),
-		"": dir("/x", map[string]string{"services/a.toml": ""}),
-		"/x/hotsvc.toml: cannot be read: it is no file\n": dir("/x", map[string]string{"rules.d/a.toml": "", "hotsvc.toml/x": ""}),
-	} {
-		if in, problems := Check(root); lines(problems) != text || !in.Strict {
-			t.Errorf("%q, want %q", lines(problems), text)
-		}
-	}
-}
-
 func TestReads(t *testing.T) {
 	c, problems := Load(input(
 		[]Source{dir("/r", map[string]string{"a.toml": "[[rule]]\nname='a'\nobject='device'\nmatch={'ATTR{a}'='1'}\nrequire=['fw']"})},
@@ -260,14 +260,14 @@ func TestReads(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	s, problems := ParseSettings("hotsvc.toml", []byte("udev='no'\nsocket_group='wheel'\nlog='warn'\ndamping=false\nrules=['/r']\nservices=[]"))
+	s, problems := ParseSettings("hotsvc.toml", []byte("udev='no'\nsocket_group='wheel'\nlog='warn'\ndamping=false\nrules=['/r']\nservices=[]"), DefaultSettings())
 	if len(problems) > 0 {
 		t.Fatal(lines(problems))
 	}
 	if s.Udev != "no" || s.SocketGroup != "wheel" || s.LogLevel != "warn" || s.Damping != nil || !slices.Equal(s.RulesDirs, []string{"/r"}) || len(s.ServiceDirs) != 0 {
 		t.Errorf("%+v", s)
 	}
-	again, _ := ParseSettings("x", []byte(s.String()))
+	again, _ := ParseSettings("x", []byte(s.String()), DefaultSettings())
 	if again.String() != s.String() {
 		t.Error(again.String())
 	}

@@ -13,8 +13,8 @@ func FuzzSettings(f *testing.F) {
 	f.Add("udev = 'no'\nlog = 'debug'\nsocket_group = ''\nrules = ['/a']\nservices = ['runit:/etc/sv', '/b']\ndamping = false")
 	f.Add("udev = 1\nrules = ['a', {}]\nservices = ['x:/y']\n[damping]\nhalf_life = '0s'")
 	f.Fuzz(func(t *testing.T, text string) {
-		s, problems := ParseSettings("f", []byte(text))
-		again, wrong := ParseSettings("f", []byte(s.String()))
+		s, problems := ParseSettings("f", []byte(text), DefaultSettings())
+		again, wrong := ParseSettings("f", []byte(s.String()), DefaultSettings())
 		if toml.HasErrors(wrong) || again.String() != s.String() {
 			t.Fatalf("%s\nthen\n%s\n%v", s, again, wrong)
 		}

@@ -33,10 +33,13 @@ func TestMistakes(t *testing.T) {
 					root[p.name] = &fstest.MapFile{Data: p.data}
 				}
 			}
-			in, problems := Check(Source{FS: root})
-			c, more := Load(in)
+			in := rooted(root)
+			if f := root["hotsvc.toml"]; f != nil {
+				in.Settings, in.Problems = ParseSettings("hotsvc.toml", f.Data, in.Settings)
+			}
+			c, problems := Load(in)
 			var said strings.Builder
-			for _, p := range append(problems, more...) {
+			for _, p := range problems {
 				said.WriteString(p.String() + "\n")
 			}
 			in.Strict = false

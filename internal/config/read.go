@@ -77,40 +77,16 @@ func Load(in Input) (*Config, []toml.Problem) {
 	}, in)
 }
 
-// Check returns the input for a root directory with rules.d, services and
-// hotsvc.toml, any of which may be missing, or for a tree of services.
-func Check(root Source) (Input, []toml.Problem) {
-	in := Input{Settings: DefaultSettings(), Strict: true}
-	for _, part := range []struct {
-		name string
-		to   *[]Source
-	}{{"rules.d", &in.Rules}, {"services", &in.Services}} {
-		if _, err := fs.Stat(root.FS, part.name); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if sub, err := fs.Sub(root.FS, part.name); err == nil {
-			*part.to = []Source{{Name: root.join(part.name), FS: sub, Trust: func(name string) error { return root.doubt(path.Join(part.name, name)) }}}
-		}
-	}
-	if in.Rules == nil && in.Services == nil || root.Dialect != "" {
-		in.Rules, in.Services = nil, []Source{root}
-		if tree := dialect.Read(in.tree(root)); len(tree.Definitions) == 0 && !hasServices(root.FS) {
-			return in, []toml.Problem{{Pos: toml.Pos{File: root.Name}, Text: "has neither rules.d nor services, and is no tree of services itself"}}
-		}
-		return in, nil
-	}
-	if _, err := fs.Stat(root.FS, "hotsvc.toml"); errors.Is(err, fs.ErrNotExist) {
-		return in, nil
-	}
-	data, problems := root.read("hotsvc.toml")
-	if problems == nil {
-		in.Settings, problems = ParseSettings(root.join("hotsvc.toml"), data)
-	}
-	return in, problems
+// HasServices tells whether there is a service in what the input says to read,
+// be it a broken one.
+func HasServices(in Input) bool {
+	return slices.ContainsFunc(in.Services, func(s Source) bool {
+		return len(dialect.Read(in.tree(s)).Definitions) > 0 || hasNative(s.FS)
+	})
 }
 
-// hasServices tells whether a directory has native services in it.
-func hasServices(fsys fs.FS) bool {
+// hasNative tells whether a directory has native services in it.
+func hasNative(fsys fs.FS) bool {
 	names, _ := fs.Glob(fsys, "*"+suffix)
 	return slices.ContainsFunc(names, func(name string) bool {
 		data, err := readFile(fsys, name)

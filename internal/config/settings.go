@@ -24,9 +24,10 @@ func DefaultSettings() Settings {
 	}
 }
 
-// ParseSettings reads hotsvc.toml. What is wrong keeps its default.
-func ParseSettings(file string, data []byte) (Settings, []toml.Problem) {
-	s := DefaultSettings()
+// ParseSettings reads hotsvc.toml. What it does not say, or says wrong, is as in
+// usual.
+func ParseSettings(file string, data []byte, usual Settings) (Settings, []toml.Problem) {
+	s := usual
 	root, problems := toml.Parse(file, data)
 	var p toml.Problems
 	p.Add(problems...)

@@ -267,7 +267,7 @@ func TestClaims(t *testing.T) {
 }
 
 func TestSettingsNameDialects(t *testing.T) {
-	s, problems := ParseSettings("hotsvc.toml", []byte(`services = ["/a", "runit:/etc/sv"]`))
+	s, problems := ParseSettings("hotsvc.toml", []byte(`services = ["/a", "runit:/etc/sv"]`), DefaultSettings())
 	if len(problems) > 0 || !slices.Equal(s.ServiceDirs, []string{"/a", "runit:/etc/sv"}) {
 		t.Error(s.ServiceDirs, lines(problems))
 	}
@@ -276,22 +276,27 @@ func TestSettingsNameDialects(t *testing.T) {
 		`services = ["runit:sv"]`:       `hotsvc.toml:1:13: services: "runit:sv" is no absolute path`,
 		`rules = ["runit:/r"]`:          `hotsvc.toml:1:10: rules: "runit:/r" is no absolute path`,
 	} {
-		if _, problems := ParseSettings("hotsvc.toml", []byte(text)); lines(problems) != want+"\n" {
+		if _, problems := ParseSettings("hotsvc.toml", []byte(text), DefaultSettings()); lines(problems) != want+"\n" {
 			t.Errorf("%s\nwant\n%s", lines(problems), want)
 		}
 	}
 }
 
-func TestCheckOfATree(t *testing.T) {
+func TestWhatIsATree(t *testing.T) {
 	for note, root := range map[string]Source{
 		"/sv: 1 in the form of runit":    sv("/sv", "web/run+"),
 		"/sv: 2 in the form of backhand": {Name: "/sv", FS: sv("/sv", "web/x", "db/x").FS, Dialect: service.Backhand},
 		"":                               sv("/sv", "web.toml=exec_start=['x']"),
 	} {
-		in, problems := Check(root)
-		c, more := Load(in)
-		if len(problems)+len(more) > 0 || c == nil || note != "" && !slices.Contains(c.Notes, note) || note == "" && c.named("web") != "native x" {
-			t.Errorf("%q: %s%s", note, lines(problems), lines(more))
+		in := input(nil, []Source{root})
+		c, problems := Load(in)
+		if !HasServices(in) || len(problems) > 0 || note != "" && !slices.Contains(c.Notes, note) || note == "" && c.named("web") != "native x" {
+			t.Errorf("%q: %s", note, lines(problems))
+		}
+	}
+	for _, file := range []string{"a.toml=", "50-wired.toml=[[rule]]"} {
+		if HasServices(input(nil, []Source{sv("/x", file)})) {
+			t.Errorf("%q passes for a tree of services", file)
 		}
 	}
 }

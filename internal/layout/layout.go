@@ -28,6 +28,8 @@ type Layout struct {
 	// Claim makes a service directory of runit's this daemon's own; see
 	// config.Input. A nil one makes no claims.
 	Claim func(dir string) error
+
+	home string // of an ordinary user's configuration; "": the system's
 }
 
 // Default is the layout of a system daemon for root, and the XDG base
@@ -39,11 +41,10 @@ func Default() Layout {
 	home := os.Getenv("HOME")
 	base := filepath.Join(xdg("XDG_CONFIG_HOME", filepath.Join(home, ".config")), "hotsvc")
 	return Layout{
-		Config:   filepath.Join(base, "hotsvc.toml"),
-		Rules:    []string{filepath.Join(base, "rules.d")},
-		Services: []string{filepath.Join(base, "services")},
-		RunDir:   filepath.Join(xdg("XDG_RUNTIME_DIR", filepath.Join(os.TempDir(), fmt.Sprintf("hotsvc-%d", os.Getuid()))), "hotsvc"),
-		LogDir:   filepath.Join(xdg("XDG_STATE_HOME", filepath.Join(home, ".local/state")), "hotsvc", "log"),
+		Config: filepath.Join(base, "hotsvc.toml"),
+		RunDir: filepath.Join(xdg("XDG_RUNTIME_DIR", filepath.Join(os.TempDir(), fmt.Sprintf("hotsvc-%d", os.Getuid()))), "hotsvc"),
+		LogDir: filepath.Join(xdg("XDG_STATE_HOME", filepath.Join(home, ".local/state")), "hotsvc", "log"),
+		home:   base,
 	}
 }
 
@@ -70,9 +71,7 @@ func (l *Layout) Absolute() error {
 		if err != nil {
 			return fmt.Errorf("layout: %s: %w", dir, err)
 		}
-		if l.Services[i] = whole; d != "" {
-			l.Services[i] = string(d) + ":" + whole
-		}
+		l.Services[i] = treeName(d, whole)
 	}
 	for _, name := range names {
 		whole, err := filepath.Abs(*name)
@@ -137,27 +136,92 @@ func (l *Layout) load(strict bool, was *config.Config) (*config.Config, []toml.P
 }
 
 func (l *Layout) settings() (config.Settings, []toml.Problem) {
+	usual := config.DefaultSettings()
+	if l.home != "" {
+		home := absolute(l.home)
+		usual.RulesDirs, usual.ServiceDirs = []string{filepath.Join(home, rulesDir)}, []string{filepath.Join(home, servicesDir)}
+	}
+	wrong := func(text string) (config.Settings, []toml.Problem) {
+		return usual, []toml.Problem{{Pos: toml.Pos{File: l.Config}, Text: text}}
+	}
 	data, err := os.ReadFile(l.Config)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !l.Named:
-		return config.DefaultSettings(), nil
+		return usual, nil
 	case err != nil:
-		return config.DefaultSettings(), []toml.Problem{{Pos: toml.Pos{File: l.Config}, Text: "cannot be read: " + cause(err)}}
+		return wrong("cannot be read: " + cause(err))
 	}
-	if why := trust.New().File(l.Config); why != nil {
-		return config.DefaultSettings(), []toml.Problem{{Pos: toml.Pos{File: l.Config}, Text: why.Error()}}
+	if why := trust.New().File(absolute(l.Config)); why != nil {
+		return wrong(why.Error())
 	}
-	return config.ParseSettings(l.Config, data)
+	return config.ParseSettings(l.Config, data, usual)
 }
 
-// Check reads a directory that has rules.d, services and hotsvc.toml in it, as
-// they would be below /etc/hotsvc, or one that is itself a tree of services.
-func Check(dir string) (*config.Config, []toml.Problem) {
-	d, dir := dialect.Cut(dir)
-	root := source(d, filepath.Clean(dir), trust.New())
-	in, problems := config.Check(root)
+// What a directory of a configuration has in it.
+const (
+	settingsFile = "hotsvc.toml"
+	rulesDir     = "rules.d"
+	servicesDir  = "services"
+)
+
+// Check reads a directory as a reload would if it stood in the usual place: its
+// hotsvc.toml says which directories count, and one that would be below
+// /etc/hotsvc is below it. A directory with nothing of the kind may be a tree of
+// services itself. was is the configuration in force, or nil: see Reload.
+func Check(dir string, was *config.Config) (*config.Config, []toml.Problem) {
 	l := Default()
-	in.Mounts, in.Find, in.Copies, in.RunDir, in.Problems = fstab(), find, l.copies(), l.SysmgrDir(), problems
+	d, root := dialect.Cut(dir)
+	root = filepath.Clean(root)
+	if d != "" || !laidOut(root) {
+		return l.checkTree(d, root, was)
+	}
+	usual := filepath.Dir(l.Config)
+	l.Config = filepath.Join(root, settingsFile)
+	settings, problems := l.settings()
+	for _, dirs := range [][]string{settings.RulesDirs, settings.ServiceDirs} {
+		for i, tree := range dirs {
+			d, place := dialect.Cut(tree)
+			below, err := filepath.Rel(usual, place)
+			if err != nil || !filepath.IsLocal(below) {
+				continue
+			}
+			dirs[i] = treeName(d, filepath.Join(root, below))
+		}
+	}
+	return l.check(settings, was, problems)
+}
+
+func laidOut(dir string) bool {
+	for _, name := range []string{settingsFile, rulesDir, servicesDir} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkTree reads a tree of services alone.
+func (l *Layout) checkTree(d service.Dialect, dir string, was *config.Config) (*config.Config, []toml.Problem) {
+	settings := config.DefaultSettings()
+	settings.RulesDirs, settings.ServiceDirs = nil, []string{treeName(d, dir)}
+	if !config.HasServices(l.input(settings)) {
+		return nil, []toml.Problem{{Pos: toml.Pos{File: dir},
+			Text: "has neither rules.d, services nor hotsvc.toml, and is no tree of services itself: name a directory like /etc/hotsvc"}}
+	}
+	return l.check(settings, was, nil)
+}
+
+// treeName is a tree as settings name it.
+func treeName(d service.Dialect, dir string) string {
+	if d == "" {
+		return dir
+	}
+	return string(d) + ":" + dir
+}
+
+func (l *Layout) check(settings config.Settings, was *config.Config, problems []toml.Problem) (*config.Config, []toml.Problem) {
+	in := l.input(settings)
+	in.Strict, in.Was, in.Problems = true, was, problems
 	conf, problems := config.Load(in)
 	if toml.HasErrors(problems) {
 		return nil, problems
@@ -180,15 +244,21 @@ func (l *Layout) input(s config.Settings) config.Input {
 }
 
 func source(d service.Dialect, dir string, who *trust.Check) config.Source {
-	whole, err := filepath.Abs(dir)
-	if err != nil { // there is no working directory
-		whole = dir
-	}
+	whole := absolute(dir)
 	return config.Source{
 		Name: dir, FS: os.DirFS(dir), Dialect: d,
 		Identity: func(name string) uint64 { return identity(filepath.Join(dir, name)) },
 		Trust:    func(name string) error { return who.File(filepath.Join(whole, name)) },
 	}
+}
+
+// absolute is a file's whole name, or the name where there is no working directory.
+func absolute(name string) string {
+	whole, err := filepath.Abs(name)
+	if err != nil {
+		return name
+	}
+	return whole
 }
 
 // copies is where linked service directories have copies of their own.
