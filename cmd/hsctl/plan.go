@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hotsvc/internal/config"
 	"hotsvc/internal/control"
 	"hotsvc/internal/engine"
 	"hotsvc/internal/service"
@@ -20,7 +21,8 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `Asks the daemon for all that it knows, and works out what would follow if the
 rules and services in DIR, laid out as for ` + "`hsctl check DIR`" + `, were in force from now
 on. Nothing is started or stopped. The order is the one in which it would happen,
-if every service came up and went down at once.`,
+if every service came up and went down at once, with what is due within a minute,
+as the settle of a new rule. What would happen anyway is left out.`,
 		Example: `  hsctl plan ./router && cp -r router/* /etc/hotsvc && hsctl reload`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -40,22 +42,25 @@ type planned struct {
 }
 
 func (a *app) plan(dir string) error {
-	core, now, err := a.snapshot()
+	p, was, err := a.snapshot()
 	if err != nil {
 		return err
 	}
-	conf, err := a.otherConfig("plan", dir, core.Config())
+	conf, err := a.otherConfig("plan", dir, was)
 	if err != nil {
 		return err
 	}
-	effects := core.Foresee(now, []engine.Input{{Config: conf}})
-	reasons := map[string]string{}
-	for _, s := range core.Report(nil).Services {
-		reasons[s.Name] = s.Reason
+	same, err := p.Core(was)
+	if err != nil {
+		return err
+	}
+	other, err := p.Core(was)
+	if err != nil {
+		return err
 	}
 	plans := []planned{}
 	at := map[string]int{}
-	for _, e := range effects {
+	for _, e := range engine.Foresee(p.Heading.Now, same, other, conf) {
 		action := ""
 		switch {
 		case e.Kind == engine.EffectSpawn && e.Command == service.CommandMain:
@@ -69,9 +74,9 @@ func (a *app) plan(dir string) error {
 		switch {
 		case !known:
 			at[e.Service] = len(plans)
-			plans = append(plans, planned{e.Service, action, reasons[e.Service]})
+			plans = append(plans, planned{e.Service, action, e.Reason})
 		case plans[i].Action == "stop" && action == "start":
-			plans[i].Action = "restart"
+			plans[i].Action, plans[i].Reason = "restart", e.Reason
 		}
 	}
 	if a.json {
@@ -95,14 +100,15 @@ func prefixed(prefix, text string) string {
 
 var errEnough = errors.New("enough")
 
-// snapshot makes a core of one's own that stands where the daemon's does.
-func (a *app) snapshot() (*engine.Core, engine.Now, error) {
+// snapshot is the beginning of a journal, which is all that the daemon knows, and
+// the configuration in force.
+func (a *app) snapshot() (*engine.Player, *config.Config, error) {
 	var text bytes.Buffer
 	ctx, cancel := context.WithTimeout(context.Background(), control.AnswerTime)
 	defer cancel()
 	c, err := control.Dial(ctx, a.socketPath())
 	if err != nil {
-		return nil, engine.Now{}, err
+		return nil, nil, err
 	}
 	defer c.Close()
 	err = c.Record(ctx, func(piece string) error {
@@ -114,12 +120,11 @@ func (a *app) snapshot() (*engine.Core, engine.Now, error) {
 	})
 	p, bad := engine.NewPlayer(&text)
 	if bad != nil {
-		return nil, engine.Now{}, err // the daemon's, which says more
+		return nil, nil, err // the daemon's, which says more
 	}
 	conf, err := p.Config()
 	if err != nil {
-		return nil, engine.Now{}, fmt.Errorf("what the daemon answers cannot be used: %w", err)
+		return nil, nil, fmt.Errorf("what the daemon answers cannot be used: %w", err)
 	}
-	core, err := p.Core(conf)
-	return core, p.Heading.Now, err
+	return p, conf, nil
 }

@@ -48,6 +48,7 @@ import (
 //	next x fails no-exec: text       the next spawn of x, or x.pre …: fails [no-exec:] text, exits 1 [after 2s], hangs
 //	always x exits 1 after 10ms      the same for every spawn; always x behaves: no more
 //	reload v2 [without FILE …]       the files overlaid by those of v2/
+//	plan [v2]                        what they, or those in force, would start and end
 //	daemon dies · daemon starts [v2] and is born again, with nothing listed yet
 //	show interest                    what the sources are asked to read
 //

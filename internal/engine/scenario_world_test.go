@@ -99,6 +99,8 @@ func (s *story) input(f []string) []Input {
 			without = f[3:]
 		}
 		return []Input{{Config: s.config(arg(1), without)}}
+	case "plan":
+		s.plan(s.config(append(f, "")[1], nil))
 	case "daemon":
 		if arg(1) == "dies" {
 			s.core, s.epoch = nil, s.epoch+1

@@ -188,6 +188,10 @@ func (w *world) step() {
 		if w.shadow, err = Resume(w.opt, w.core.conf, w.core.Snapshot(), w.clock()); err != nil {
 			w.bad("%v", err)
 		}
+		all, err := foresee(w.core, w.core.conf)
+		if err != nil || len(all) > 0 {
+			w.bad("the configuration in force would do %v %v", all, err)
+		}
 	}
 	effects, wake := w.core.Step(w.clock(), in)
 	w.compareShadow(in, effects)
