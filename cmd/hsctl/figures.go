@@ -46,7 +46,7 @@ func printMetrics(w io.Writer, r *status.Report) {
 	for _, s := range r.Services {
 		fmt.Fprintf(w, "hotsvc_service_state{service=%s,state=%s} 1\n", label(s.Name), label(s.State))
 	}
-	services("hotsvc_service_wanted", "gauge", "1 while the service is to run.", func(s *status.Service) any { return one(s.Want == "up") })
+	services("hotsvc_service_wanted", "gauge", "1 while the service is to run.", func(s *status.Service) any { return one(s.Wanted()) })
 	services("hotsvc_service_since_seconds", "gauge", "When it came into its state, Unix time.", func(s *status.Service) any {
 		return fmt.Sprintf("%.3f", float64(s.Since.UnixMilli())/1000)
 	})
@@ -60,6 +60,9 @@ func printMetrics(w io.Writer, r *status.Report) {
 	}
 	family("hotsvc_source_synced", "gauge", "1 while the source has told all that exists.")
 	for _, s := range r.Sources {
+		if s.State == object.Absent {
+			continue // there is nothing to tell of
+		}
 		fmt.Fprintf(w, "hotsvc_source_synced{source=%s} %d\n", label(s.Name), one(s.State == object.Synced))
 	}
 	sources("hotsvc_source_events_total", "Messages of the kernel.", func(s *object.SourceStatus) uint64 { return s.Events })

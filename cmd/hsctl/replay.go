@@ -119,8 +119,10 @@ func (a *app) replayOther(file string, p *engine.Player, was *engine.Core, dir s
 	}
 	differ := map[string]bool{}
 	same := true
+	var before, after wishes
 	for {
-		for _, d := range differences(was, would) {
+		before, after = before.next(was), after.next(would)
+		for _, d := range differences(was.Now().Wall, before, after) {
 			if differ[d.service] == d.differs {
 				continue
 			}
@@ -156,9 +158,23 @@ type difference struct {
 	text    string
 }
 
-func differences(was, would *engine.Core) []difference {
-	at, before := wanted(was)
-	_, after := wanted(would)
+// wishes are the services that a core wants.
+type wishes map[string]bool
+
+// next are the wishes of a core a Step later: what is to be kept as it is stays
+// what it was.
+func (w wishes) next(c *engine.Core) wishes {
+	now := wishes{}
+	for _, s := range c.Report(nil).Services {
+		was, known := w[s.Name]
+		if now[s.Name] = was; !known || s.Want != "keep" {
+			now[s.Name] = s.Wanted()
+		}
+	}
+	return now
+}
+
+func differences(at time.Time, before, after wishes) []difference {
 	var out []difference
 	for _, name := range sortedNames(before, after) {
 		d := difference{service: name, differs: before[name] != after[name], at: at, text: name + ": would be as it was"}
@@ -173,15 +189,7 @@ func differences(was, would *engine.Core) []difference {
 	return out
 }
 
-func wanted(c *engine.Core) (time.Time, map[string]bool) {
-	up := map[string]bool{}
-	for _, s := range c.Report(nil).Services {
-		up[s.Name] = s.Want == "up"
-	}
-	return c.Now().Wall, up
-}
-
-func sortedNames(sets ...map[string]bool) []string {
+func sortedNames(sets ...wishes) []string {
 	var names []string
 	for _, set := range sets {
 		for name := range set {

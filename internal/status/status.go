@@ -63,6 +63,12 @@ type Service struct {
 	LogTail     []string    `json:"log_tail"`
 }
 
+// Wanted tells whether it is to run: what is to be kept as it is, as during a
+// linger, is wanted as long as it runs.
+func (s *Service) Wanted() bool {
+	return s.Want == "up" || s.Want == "keep" && (s.State == "up" || s.State == "starting")
+}
+
 // Process is the main process.
 type Process struct {
 	Pid     int       `json:"pid"`
