@@ -210,7 +210,8 @@ func (a *app) rulesCommand() *cobra.Command {
 		Use:   "rules",
 		Short: "The rules, what they match now, and what they hold",
 		Long: `Lists every rule in the order in which it counts, with the objects that its own
-condition matches and the services that it holds through each, or why none.`,
+condition matches, or did until a linger began, and the services that it holds
+through each, or why none, or for how long.`,
 		Example: `  hsctl rules
   hsctl rules --json | jq '.[] | select(.matches == [])'`,
 		Args: nothing,
@@ -234,8 +235,10 @@ func (a *app) printRules(rules []status.Rule) {
 		fmt.Fprintf(a.out, "  %s %s %s\n", r.Object, clean(r.Match), clean(effect))
 		for _, m := range r.Matches {
 			switch {
-			case m.Problem != nil:
+			case m.Problem != nil && len(m.Holds) == 0:
 				fmt.Fprintf(a.out, "    %s holds nothing: %s\n", clean(m.Object), a.paint(yellow, clean(*m.Problem)))
+			case m.Problem != nil:
+				fmt.Fprintf(a.out, "    %s holds %s (%s)\n", clean(m.Object), clean(list(m.Holds)), a.paint(yellow, clean(*m.Problem)))
 			case len(m.Holds) == 0:
 				fmt.Fprintf(a.out, "    %s\n", clean(m.Object))
 			default:

@@ -219,7 +219,7 @@ func (c *Core) answerObjects(call *Call) {
 		}
 		s := status.Object{Key: o.Life.Key.String(), Name: o.Name(), Incarnation: o.Life.Incarnation, Words: o.Words, Cause: o.Cause, Since: o.Since, Holds: []string{}}
 		for _, name := range c.names() {
-			if slices.ContainsFunc(c.Units[name].Holds, func(h hold.Hold) bool { return h.Life.Key == o.Life.Key }) {
+			if slices.ContainsFunc(c.Units[name].Holds, func(h hold.Hold) bool { return h.Life.Key == o.Life.Key && !h.Phase.Withheld() }) {
 				s.Holds = append(s.Holds, name)
 			}
 		}
@@ -228,8 +228,8 @@ func (c *Core) answerObjects(call *Call) {
 	c.answer(call.ID, out)
 }
 
-// rulesReport lists the rules with the objects that each matches, and says
-// where a match holds nothing, and why.
+// rulesReport lists the rules with the objects that each matches or still holds
+// services through, and says where that holds nothing, or not for long, and why.
 func (c *Core) rulesReport() []status.Rule {
 	out := []status.Rule{}
 	for i := range c.conf.Rules {
@@ -237,27 +237,67 @@ func (c *Core) rulesReport() []status.Rule {
 		s := status.Rule{Name: r.Name, Where: place(r.Pos), Object: string(r.Object), Require: slices.Concat([]string{}, r.Require),
 			Match: r.Match.String(), Matches: []status.Match{}}
 		for _, o := range c.Objects.All(r.Object) {
-			if r.Match.Eval(reader{&c.Objects, o}, nil) != match.Yes {
+			matches := r.Match.Eval(reader{&c.Objects, o}, nil) == match.Yes
+			holders := c.holders(r.Name, o.Life.Key)
+			if !matches && len(holders) == 0 {
 				continue
 			}
-			m := status.Match{Object: o.Label(), Holds: []string{}}
-			for _, u := range c.holders(r.Name, o.Life.Key) {
-				m.Holds = append(m.Holds, u.Name)
+			m := c.matchReport(r, o.Label(), o.Life.Key, holders)
+			if matches && len(holders) < len(r.Require) {
+				addProblem(&m, c.holdsNothing(r, o))
 			}
-			m.Problem = c.holdsNothing(r, o, len(m.Holds))
 			s.Matches = append(s.Matches, m)
+		}
+		for _, key := range c.heldThroughGone(r) {
+			s.Matches = append(s.Matches, c.matchReport(r, key.String(), key, c.holders(r.Name, key)))
 		}
 		out = append(out, s)
 	}
 	return out
 }
 
-// holdsNothing says why a rule that matches an object does not hold every
-// service that it requires, or nil.
-func (c *Core) holdsNothing(r *rule.Rule, o *object.Object, holds int) *string {
-	if holds == len(r.Require) {
-		return nil
+// matchReport says what a rule holds through an object, and which of it is
+// withheld or will not last.
+func (c *Core) matchReport(r *rule.Rule, label string, key object.Key, holders []*Unit) status.Match {
+	m := status.Match{Object: label, Holds: []string{}}
+	for _, u := range holders {
+		h := u.held(r.Name, key)
+		switch phase := c.phase(h); {
+		case h.Phase.Withheld():
+			addProblem(&m, u.Name+phase)
+			continue
+		case phase != "" && m.Problem == nil: // the same for all
+			addProblem(&m, strings.Trim(phase, " ()"))
+		}
+		m.Holds = append(m.Holds, u.Name)
 	}
+	return m
+}
+
+func addProblem(m *status.Match, text string) {
+	if m.Problem != nil {
+		text = *m.Problem + "; " + text
+	}
+	m.Problem = &text
+}
+
+// heldThroughGone lists the objects that are gone, or not told of yet, through
+// which a rule still holds something.
+func (c *Core) heldThroughGone(r *rule.Rule) []object.Key {
+	var keys []object.Key
+	for _, name := range c.names() {
+		for _, h := range c.Units[name].Holds {
+			if h.Holder == hold.RuleHolder(r.Name) && c.Objects.Get(h.Life.Key) == nil && !slices.Contains(keys, h.Life.Key) {
+				keys = append(keys, h.Life.Key)
+			}
+		}
+	}
+	return keys
+}
+
+// holdsNothing says why a rule that matches an object does not hold every
+// service that it requires.
+func (c *Core) holdsNothing(r *rule.Rule, o *object.Object) string {
 	var problems []string
 	for _, template := range r.Require {
 		name, err := rule.Expand(template, reader{&c.Objects, o})
@@ -273,6 +313,5 @@ func (c *Core) holdsNothing(r *rule.Rule, o *object.Object, holds int) *string {
 	} else if problems == nil {
 		problems = []string{"an earlier rule claims it"}
 	}
-	text := strings.Join(problems, "; ")
-	return &text
+	return strings.Join(problems, "; ")
 }

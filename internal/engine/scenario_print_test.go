@@ -103,8 +103,11 @@ func (s *story) reply(r *Reply) {
 			s.say("  %s (%s) %s %s", rule.Name, rule.Where, rule.Object, rule.Match)
 			for _, m := range rule.Matches {
 				text := "holds " + strings.Join(m.Holds, " ")
-				if m.Problem != nil {
+				switch {
+				case m.Problem != nil && len(m.Holds) == 0:
 					text = "holds nothing: " + *m.Problem
+				case m.Problem != nil:
+					text += " (" + *m.Problem + ")"
 				}
 				s.say("    %s %s", m.Object, text)
 			}

@@ -54,6 +54,9 @@ func (p Phase) Level() Level {
 	return Keep
 }
 
+// Withheld tells whether a hold in that phase has yet to take effect.
+func (p Phase) Withheld() bool { return p == Settling || p == Suppressed }
+
 // Holders that are not a rule, a service, a person or a process.
 const (
 	Admin = "admin" // hsctl start

@@ -182,7 +182,7 @@ type Rule struct {
 type Match struct {
 	Object  string   `json:"object"`
 	Holds   []string `json:"holds"`   // services held through it
-	Problem *string  `json:"problem"` // why not, where it holds nothing
+	Problem *string  `json:"problem"` // why not, where it holds nothing, or not for long
 }
 
 // Done is the answer of every verb that acts.
