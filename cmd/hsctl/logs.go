@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"hotsvc/internal/control"
 	"hotsvc/internal/engine"
 	"hotsvc/internal/layout"
+	"hotsvc/internal/service"
 	"hotsvc/internal/status"
 	"hotsvc/internal/svlog"
 )
@@ -209,26 +211,46 @@ func notKept(s *status.Service) string {
 	return fmt.Sprintf("%s: what it says is not kept (log = \"none\"%s): write log = \"file\"", s.Name, where)
 }
 
-// usual looks for logs in the usual places; nil unless all are there.
-func (a *app) usual(names []string) (records []record) {
+// usual looks for logs in the usual places; nil unless there is one for each name.
+func (a *app) usual(names []string) []record {
 	system := layout.Default()
 	system.LogDir = "/var/log/hotsvc"
 	own := layout.Default()
 	for _, l := range []*layout.Layout{&own, &system} {
-		records = nil
-		for _, n := range names {
-			if dir := l.ServiceLog(n); !isGlob(n) {
-				if _, err := os.Stat(dir); err == nil {
-					records = append(records, record{service: n, dir: dir})
-				}
-			}
-		}
-		if len(records) == len(names) {
+		if records := kept(l, names); records != nil {
 			fmt.Fprintf(a.err, "hsctl: no daemon on %s: what there is in %s\n", a.socketPath(), l.LogDir)
 			return records
 		}
 	}
 	return nil
+}
+
+// kept are the log directories of the services that the names match.
+func kept(l *layout.Layout, names []string) []record {
+	var services []string
+	entries, _ := os.ReadDir(l.LogDir) // a directory that cannot be read has none
+	for _, e := range entries {
+		if s, ok := service.FromFileName(e.Name()); ok {
+			services = append(services, s)
+		}
+	}
+	var records []record
+	for _, n := range names {
+		some := false
+		for _, s := range services {
+			if ok, err := path.Match(n, s); s != n && (!ok || err != nil) {
+				continue
+			}
+			some = true
+			if !slices.ContainsFunc(records, func(x record) bool { return x.service == s }) {
+				records = append(records, record{service: s, dir: l.ServiceLog(s)})
+			}
+		}
+		if !some {
+			return nil
+		}
+	}
+	return records
 }
 
 func (x *record) open(o svlog.ReadOptions) (err error) {

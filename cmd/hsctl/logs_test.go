@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotsvc/internal/layout"
 	"hotsvc/internal/livetest"
 )
 
@@ -45,6 +46,29 @@ func TestSinceIsRead(t *testing.T) {
 	}
 }
 
+func TestPatternsNameLogsWithoutADaemon(t *testing.T) {
+	l := &layout.Layout{LogDir: t.TempDir()}
+	for _, s := range []string{"dhcp@eth0", "dhcp@wan0", "getty@/dev/tty1", "ntpd", "odd[1"} {
+		if err := os.Mkdir(l.ServiceLog(s), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for names, want := range map[string]string{
+		"dhcp@*": "dhcp@eth0 dhcp@wan0", "ntpd dhcp@*": "ntpd dhcp@eth0 dhcp@wan0", "dhcp@w* *wan0": "dhcp@wan0",
+		"getty@/dev/*": "getty@/dev/tty1", "ntp? other": "", "x*": "", "odd[1": "odd[1",
+	} {
+		var got []string
+		for _, x := range kept(l, strings.Fields(names)) {
+			if got = append(got, x.service); x.dir != l.ServiceLog(x.service) {
+				t.Errorf("%s is looked for in %s", x.service, x.dir)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", names, got, want)
+		}
+	}
+}
+
 // Without a daemon the files are still there.
 func TestLogsWithoutADaemon(t *testing.T) {
 	livetest.Namespace(t, func(t *testing.T) {
@@ -65,6 +89,10 @@ func TestLogsWithoutADaemon(t *testing.T) {
 		}
 		if !strings.Contains(err.String(), "no daemon on ") || !strings.Contains(err.String(), "what there is in /var/log/hotsvc") {
 			t.Errorf("err: %s", &err)
+		}
+		out.Reset()
+		if code := run([]string{"logs", "?"}, &out, &err); code != 0 || !strings.HasSuffix(out.String(), "two\n") {
+			t.Errorf("a pattern: exit %d, out:\n%s%s", code, &out, &err)
 		}
 		if code := run([]string{"logs", "b"}, &out, &err); code != 111 {
 			t.Errorf("b: exit %d", code)
