@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/control"
 )
@@ -24,7 +26,8 @@ func (a *app) recordCommand() *cobra.Command {
 		Long: `Writes a journal until interrupted: what the daemon knows now, then everything
 that it is told by the kernel, by processes and by people, and what it decided.
 ` + "`hsctl replay FILE`" + ` runs it again, on any machine. At 16 MiB it goes on in a new
-file, and FILE.1 is the one before; each replays alone. The files are readable by
+file, and FILE.1 is the one before; each replays alone. A file that is being
+recorded into is nobody else's to record into. The files are readable by
 their owner only: the configuration is in them, and with it what secrets it has.
 Environments are not.`,
 		Example: `  hsctl record /tmp/flap.journal      then pull the cable, and ^C`,
@@ -46,8 +49,9 @@ func (a *app) record(file string, size int) error {
 	defer stop()
 	last := func() {}
 	defer func() { last() }()
+	var before *os.File
 	for files := 0; ; files++ {
-		j := &journalFile{name: file, size: size, begun: make(chan struct{}), full: make(chan struct{}), done: make(chan error, 1)}
+		j := &journalFile{name: file, size: size, before: before, begun: make(chan struct{}), full: make(chan struct{}), done: make(chan error, 1)}
 		one, cancel := context.WithCancel(ctx)
 		broke := files > 0 // a daemon was there: another is waited for
 		go func() {
@@ -72,7 +76,7 @@ func (a *app) record(file string, size int) error {
 			return a.recorded(ctx, file, err)
 		}
 		last() // the new file has all from here on
-		last = cancel
+		last, before = cancel, j.f
 		if files == 0 {
 			fmt.Fprintf(a.err, "hsctl: recording into %s until interrupted\n", file)
 		}
@@ -101,19 +105,20 @@ func (a *app) recorded(ctx context.Context, file string, err error) error {
 
 // journalFile takes the pieces of one journal.
 type journalFile struct {
-	name  string
-	size  int
-	f     *os.File
-	got   int
-	begun chan struct{} // closed with the first piece
-	full  chan struct{} // closed when it is time for another
-	done  chan error
+	name   string
+	size   int
+	before *os.File // ours, that this one follows; or nil
+	f      *os.File // locked, so that nobody else moves it away
+	got    int
+	begun  chan struct{} // closed with the first piece
+	full   chan struct{} // closed when it is time for another
+	done   chan error
 }
 
 func (j *journalFile) write(text string) error {
 	if j.f == nil {
 		if err := j.open(); err != nil {
-			return usage("record: %v: name a file that can be written", err)
+			return usage("record: %v: name another file", err)
 		}
 		close(j.begun)
 	}
@@ -127,15 +132,65 @@ func (j *journalFile) write(text string) error {
 	return nil
 }
 
-// open makes the file, beside the one of the same name that may be there, which
-// becomes the one before.
+// open makes the file. One of the same name that may be there becomes the one
+// before, unless somebody else is writing it.
 func (j *journalFile) open() error {
-	if _, err := os.Stat(j.name); err == nil {
-		if err := os.Rename(j.name, j.name+".1"); err != nil {
-			return err
-		}
+	if err := j.setAside(); err != nil {
+		return err
 	}
 	f, err := os.OpenFile(j.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := j.lock(f); err != nil {
+		return err
+	}
 	j.f = f
+	return nil
+}
+
+func (j *journalFile) setAside() error {
+	there, err := os.OpenFile(j.name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	info, err := there.Stat()
+	if err != nil {
+		return err
+	}
+	if !j.isOurs(info) {
+		if err := j.lock(there); err != nil {
+			return err
+		}
+		// Who held the lock until now may have put another file there.
+		if now, err := os.Stat(j.name); err != nil || !os.SameFile(info, now) {
+			return j.taken()
+		}
+	}
+	return os.Rename(j.name, j.name+".1")
+}
+
+func (j *journalFile) isOurs(info os.FileInfo) bool {
+	if j.before == nil {
+		return false
+	}
+	ours, err := j.before.Stat()
+	return err == nil && os.SameFile(ours, info)
+}
+
+func (j *journalFile) taken() error {
+	return fmt.Errorf("another `hsctl record` is writing %s", j.name)
+}
+
+// lock makes a file ours until this process ends.
+func (j *journalFile) lock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return j.taken()
+	}
 	return err
 }
