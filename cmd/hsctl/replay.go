@@ -20,12 +20,14 @@ import (
 
 func (a *app) replayCommand() *cobra.Command {
 	var rules string
+	var verbose bool
 	c := &cobra.Command{
 		Use:   "replay FILE [--rules DIR]",
 		Short: "Run a journal again, and see what was decided",
 		Long: `Runs what ` + "`hsctl record`" + ` wrote through the same core and prints each decision with
-its time. It needs no daemon, and starts nothing. When this program decides
-otherwise than the daemon did, that is said and the exit status is 1.
+its time; with -v also the answers to people that refuse nothing. It needs no
+daemon, and starts nothing. When this program decides otherwise than the daemon
+did, that is said and the exit status is 1.
 
 With --rules it prints what would differ with the rules and services in DIR,
 which is laid out as for ` + "`hsctl check DIR`" + `: when which service would be wanted that
@@ -38,13 +40,15 @@ was not, and the other way round.`,
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return a.replay(args[0], rules) },
+		RunE: func(_ *cobra.Command, args []string) error { return a.replay(args[0], rules, verbose) },
 	}
+	c.Flags().SortFlags = false
 	c.Flags().StringVar(&rules, "rules", "", "what would differ with rules.d and services of `DIR`")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "with every answer")
 	return c
 }
 
-func (a *app) replay(file, rules string) error {
+func (a *app) replay(file, rules string, verbose bool) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return usage("replay: %v", err)
@@ -66,9 +70,13 @@ func (a *app) replay(file, rules string) error {
 	if rules != "" {
 		return a.replayOther(file, p, core, rules)
 	}
-	for {
+	for n := 0; ; {
 		e, in, err := p.Next()
 		if errors.Is(err, io.EOF) {
+			a.endOf(file, p, core)
+			if !a.json {
+				fmt.Fprintf(a.out, "%s, all as the daemon's\n", many(n, "decision"))
+			}
 			return nil
 		}
 		if err != nil {
@@ -78,7 +86,9 @@ func (a *app) replay(file, rules string) error {
 		if err != nil {
 			return bad(err)
 		}
-		a.printDecisions(e.Now.Wall, engine.Decisions(effects))
+		decisions := engine.Decisions(effects, verbose)
+		n += len(decisions)
+		a.printDecisions(e.Now.Wall, decisions)
 		got := []string{}
 		for i := range effects {
 			got = append(got, effects[i].String())
@@ -87,6 +97,13 @@ func (a *app) replay(file, rules string) error {
 			return &control.Error{Code: engine.CodeNo, Text: fmt.Sprintf("replay: at %s the daemon (%s) decided otherwise: %s",
 				stamp(e.Now.Wall), p.Heading.Version, strings.Join(e.Out, "; "))}
 		}
+	}
+}
+
+// endOf says how far a journal goes whose last line is not whole.
+func (a *app) endOf(file string, p *engine.Player, c *engine.Core) {
+	if p.Cut > 0 {
+		fmt.Fprintf(a.err, "hsctl: %s is cut off in line %d: it goes up to %s\n", file, p.Cut, stamp(c.Now().Wall))
 	}
 }
 
@@ -144,6 +161,7 @@ func (a *app) replayOther(file string, p *engine.Player, was *engine.Core, dir s
 			return usage("replay: %s: %v", file, err)
 		}
 	}
+	a.endOf(file, p, was)
 	if same && !a.json {
 		fmt.Fprintln(a.out, "the same services would have been wanted all the time")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -113,7 +114,7 @@ func TestReplayKnowsThatALingeringServiceWasUp(t *testing.T) {
 		strings.Replace(cableRule, "running = true", "name = 'other'", 1): "cable@veth0: would not be wanted, and was\n",
 	} {
 		a, out := quiet()
-		if err := a.replay(journal, rulesIn(t, rules)); err != nil {
+		if err := a.replay(journal, rulesIn(t, rules), false); err != nil {
 			t.Fatal(err)
 		}
 		if got := times.ReplaceAllString(out.String(), ""); got != want && out.String() != want {
@@ -135,5 +136,26 @@ func TestAServiceThatLingersIsAWantedOne(t *testing.T) {
 	}
 	if strings.Contains(out.String(), `hotsvc_source_synced{source="wifi"}`) {
 		t.Error("a source that is absent counts as one that has not told all")
+	}
+}
+
+func TestReplayOfACutJournalSaysHowFarItGoes(t *testing.T) {
+	r := newRecording(t, rulesIn(t, cableRule))
+	r.after(0, veth(true, 0))
+	r.after(time.Second, veth(false, 1))
+	whole := r.journal.Len()
+	r.after(time.Second, veth(true, 1))
+	r.journal.Truncate(whole + 10)
+	journal := r.file(t)
+	lines := strings.Count(r.journal.String(), "\n") + 1
+	for _, rules := range []string{"", rulesIn(t, cableRule)} {
+		a, out := quiet()
+		var said bytes.Buffer
+		if a.err = &said; a.replay(journal, rules, false) != nil {
+			t.Fatal(out)
+		}
+		if want := fmt.Sprintf("hsctl: %s is cut off in line %d: it goes up to %s\n", journal, lines, stamp(r.now.Wall.Add(-time.Second))); said.String() != want {
+			t.Errorf("%q, want %q", &said, want)
+		}
 	}
 }

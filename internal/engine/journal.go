@@ -86,6 +86,7 @@ type JournalLine []byte
 // Player replays a journal.
 type Player struct {
 	Heading Heading
+	Cut     int // the number of the last line, if that is not whole
 	lines   *bufio.Scanner
 	number  int
 }
@@ -162,6 +163,7 @@ func (p *Player) read(to any) (bool, error) {
 	line := p.lines.Bytes()
 	if err := json.Unmarshal(line, to); err != nil {
 		if p.number > 1 && !p.lines.Scan() {
+			p.Cut = p.number
 			return false, nil
 		}
 		return false, fmt.Errorf("line %d: %w", p.number, err)
@@ -170,15 +172,20 @@ func (p *Player) read(to any) (bool, error) {
 }
 
 // Decisions are the effects of a Step that people care for, one line each: not
-// the records, nor what the daemon answers itself.
-func Decisions(effects []Effect) []string {
+// the records, nor what the daemon answers itself. replies adds the answers that
+// refuse nothing.
+func Decisions(effects []Effect, replies bool) []string {
 	var out []string
 	for i := range effects {
-		e := &effects[i]
-		if e.Kind == EffectSave || e.Kind == EffectForget || e.Kind == EffectGlobal || e.Kind == EffectReply && e.Reply.ID < 0 {
+		switch e := &effects[i]; e.Kind {
+		case EffectSave, EffectForget, EffectGlobal:
 			continue
+		case EffectReply:
+			if e.Reply.ID < 0 || e.Reply.Code == CodeYes && !replies {
+				continue
+			}
 		}
-		out = append(out, e.String())
+		out = append(out, effects[i].String())
 	}
 	return out
 }
