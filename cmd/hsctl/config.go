@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"hotsvc/internal/dialect"
 	"hotsvc/internal/engine"
 	"hotsvc/internal/layout"
+	"hotsvc/internal/service"
 	"hotsvc/internal/toml"
 )
 
@@ -64,7 +66,19 @@ func (a *app) check(args []string) error {
 		for _, n := range conf.Notes {
 			fmt.Fprintln(a.out, clean(n))
 		}
-		fmt.Fprintf(a.out, "%s and %s: good\n", many(len(conf.Rules), "rule"), many(len(conf.Services), "service"))
+		rules, services := 0, 0
+		builtIn := func(at toml.Pos) bool { return strings.HasPrefix(at.File, service.BuiltIn) }
+		for i := range conf.Rules {
+			if !builtIn(conf.Rules[i].Pos) {
+				rules++
+			}
+		}
+		for _, def := range conf.Services {
+			if !builtIn(def.Pos) && def.Exec.Input == "" { // a logger is its service's
+				services++
+			}
+		}
+		fmt.Fprintf(a.out, "%s and %s: good\n", many(rules, "rule"), many(services, "service"))
 	}
 	return nil
 }
