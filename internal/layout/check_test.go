@@ -94,3 +94,17 @@ func TestCheckOfWhatIsNoConfigurationSaysThatAlone(t *testing.T) {
 		t.Errorf("%v", problems)
 	}
 }
+
+func TestSettingsOfAnOrdinaryUserCount(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                                  {"a"},
+		"services=['DIR/more']":             {"b"},
+		"rules=['DIR/rules.d']\nlog='warn'": {"a"},
+	} {
+		dir := place(t, map[string]string{"services/a.toml": "exec_start=['a']", "more/b.toml": "exec_start=['b']", "hotsvc.toml": text})
+		l := Layout{Config: filepath.Join(dir, "hotsvc.toml"), home: dir}
+		if conf, problems := l.Read(); len(problems) > 0 || !slices.Equal(own(conf), want) {
+			t.Errorf("%q: %v", text, problems)
+		}
+	}
+}
