@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,11 @@ func (d *drama) enact(t *testing.T, deaths ...effect) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("processes:\n%s\nthe daemons said:\n%s", d.tree(), strings.Join(d.lines("said"), "\n"))
+			logs, _ := filepath.Glob(d.Path("log/*/current"))
+			for _, log := range logs {
+				text, _ := os.ReadFile(log)
+				t.Logf("%s:\n%.2000q", log, text)
+			}
 		}
 	})
 	d.w = newWatch(d.Dir, deaths...)

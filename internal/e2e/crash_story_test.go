@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"hash/fnv"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/livetest"
+	"hotsvc/internal/status"
 )
 
 // drama is one play of the story: the daemon dies in it, and is started again.
@@ -65,9 +67,7 @@ func (d *drama) play() {
 	d.Helper()
 	d.k = d.keep(d.w.start)
 	d.insist("status")
-	d.hold = d.hsctl("hold", "side", "--", "sleep", "1000")
-	must(d.T, d.hold.Start())
-	d.Cleanup(func() { d.hold.Process.Kill(); d.hold.Wait() })
+	d.holding()
 	d.cable("wan0")
 	d.Cleanup(func() { exec.Command("ip", "link", "del", "wan0").Run() })
 	d.insist("require", "count", "--as", "me")
@@ -89,6 +89,36 @@ func (d *drama) play() {
 		d.compare("end", &d.end)
 	}
 	d.counted()
+}
+
+// holding starts the process that holds side. While one daemon is dead and the
+// next one does not listen yet, hsctl says so and ends: then it is started again.
+func (d *drama) holding() {
+	d.Helper()
+	for held := false; !held; {
+		var said bytes.Buffer
+		d.hold = d.hsctl("hold", "side", "--", "sleep", "1000")
+		d.hold.Stderr = &said
+		must(d.T, d.hold.Start())
+		ended := make(chan struct{})
+		go func() { d.hold.Wait(); close(ended) }()
+		d.Cleanup(func() { d.hold.Process.Kill(); <-ended })
+		d.Until("side is held", func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+			}
+			r, err := d.Report("side")
+			held = err == nil && len(r.Services) == 1 && slices.ContainsFunc(r.Services[0].Holds, func(h status.Hold) bool {
+				return h.Holder == fmt.Sprintf("pid:%d", d.hold.Process.Pid)
+			})
+			return held
+		})
+		if !held && !strings.Contains(said.String(), "no daemon on") {
+			d.Fatalf("hsctl hold: %s", said.String())
+		}
+	}
 }
 
 // limited: the resource limits of side are set after its birth.
