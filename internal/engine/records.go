@@ -69,7 +69,7 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 			c.log("the global record is damaged and was ignored: %v", err)
 		}
 	}
-	c.Number, c.Attempts, c.Suspended = max(c.Number, g.Number), g.Attempts, g.Suspended
+	c.Number, c.Suspended = max(c.Number, g.Number), g.Suspended
 	if g.Links != nil {
 		c.Links = g.Links
 	}
@@ -98,12 +98,16 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 			c.unit(name)
 		}
 	}
+	c.Attempts = g.Attempts
 	c.relink, c.replan = true, true
 	c.link()
 	for _, u := range slices.Clone(c.order) {
 		c.restoreHolds(u)
 		l, isLive := live[u.Name]
 		c.adopt(u, l, isLive)
+		if m := &u.Machine; m.State == service.Rest {
+			m.Attempt = max(m.Attempt, c.Attempts) // its record may have been damaged
+		}
 	}
 }
 
@@ -175,11 +179,13 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 	m := &u.Machine
 	was := m.State
 	alive := isLive && l.Pid > 0
-	if alive {
-		if l.Attempt > m.Attempt || was == service.Rest { // a clone that the record does not know
-			m.Attempt, m.Exec = l.Attempt, u.Hash
-			m.State = service.Rest
+	if isLive {
+		if l.Attempt > m.Attempt {
+			m.Exec = u.Hash
 		}
+		m.Noted(l.Attempt, l.Command)
+	}
+	if alive {
 		m.Command, m.Pid, m.Started = l.Command, l.Pid, l.Started
 	}
 	if u.Run.Exec.Type == "" && u.def != nil {

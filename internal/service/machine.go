@@ -241,6 +241,16 @@ func (m *Machine) Active() bool { return m.State == Pre || m.State == Starting |
 // end must not hang a shutdown.
 func (m *Machine) AtRest() bool { return m.State == Rest || m.State == Stuck }
 
+// Noted is what the note of an attempt adds to what was written: its process was
+// there. Where the record is older, or was damaged, its run is another one.
+func (m *Machine) Noted(attempt int64, c Command) {
+	if attempt <= m.Attempt {
+		return
+	}
+	m.Attempt, m.Command, m.Process = attempt, c, Known
+	m.State = [commands]State{CommandMain: Starting, CommandPre: Pre, CommandPost: Stopping, CommandUndo: Stopping}[c]
+}
+
 // Adopt makes the machine of a process that another daemon started: live is the
 // command that runs, left says that only leftovers do. It returns what is to be
 // done about an end that nobody saw.
