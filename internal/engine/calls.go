@@ -83,6 +83,9 @@ func (c *Core) verbs(call *Call) {
 	if c.fromInside(call) {
 		return
 	}
+	if call.Verb == VerbHold {
+		c.outlived(call.Peer.Client)
+	}
 	if c.relink {
 		c.link()
 	}

@@ -371,3 +371,15 @@ func (c *Core) clientGone(gone Client) {
 		}
 	}
 }
+
+// outlived ends what earlier processes with a caller's pid held: they are gone,
+// although nobody has said so yet.
+func (c *Core) outlived(by Client) {
+	holder := "pid:" + strconv.Itoa(by.Pid)
+	for _, name := range c.names() {
+		u := c.Units[name]
+		if h := u.heldBy(holder); h != nil && h.Client < by.Started {
+			c.drop(u, h, holder+" is gone")
+		}
+	}
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"hotsvc/internal/service"
 )
@@ -48,5 +49,30 @@ func TestLeftoversOfADamagedRecordEndBeforeANewRun(t *testing.T) {
 	effects, _ = c.Step(s.clock(), []Input{news(7, service.Empty)})
 	if e := of(EffectSpawn, effects); e == nil || e.Attempt != 8 {
 		t.Errorf("after their end: %q, want attempt 8", told(effects))
+	}
+}
+
+// A process that held died while no daemon looked. The next daemon heard of its
+// end after another process, which has its pid, asked for the same: that one ran
+// on, and its service was stopped under it.
+func TestHoldOfAProcessWithAnOldPidIsItsOwn(t *testing.T) {
+	was, is := Client{Pid: 500, Started: 1}, Client{Pid: 500, Started: 2}
+	hold := func(id int64, by Client) Input {
+		return Input{Call: &Call{ID: id, Verb: VerbHold, Services: []string{"a"}, Timeout: time.Minute, Peer: Peer{Client: by}}}
+	}
+	s, c := restored(t, "exec_start = ['a']", nil, nil)
+	c.Step(s.clock(), []Input{hold(1, was)})
+	s, c = restored(t, "exec_start = ['a']", map[string][]byte{"a": c.Units["a"].record()}, nil)
+	effects, _ := c.Step(s.clock(), []Input{hold(2, is)})
+	if !slices.ContainsFunc(effects, func(e Effect) bool { return e.Kind == EffectWatch && *e.Client == is }) {
+		t.Errorf("nobody looks at the process that holds now: %q", told(effects))
+	}
+	c.Step(s.clock(), []Input{{Gone: &was}})
+	if h := c.Units["a"].heldBy("pid:500"); h == nil || h.Client != is.Started {
+		t.Errorf("held by %+v, want process 500 that started at 2", h)
+	}
+	c.Step(s.clock(), []Input{{Hangup: 2}})
+	if h := c.Units["a"].heldBy("pid:500"); h != nil {
+		t.Errorf("the caller gave up, and %+v is left", h)
 	}
 }
