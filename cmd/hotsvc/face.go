@@ -54,6 +54,6 @@ func (d *daemon) post(in engine.Input) {
 func (d *daemon) send(in engine.Input) {
 	select {
 	case d.inbox <- in:
-	case <-d.ctx.Done():
+	case <-d.deaf:
 	}
 }

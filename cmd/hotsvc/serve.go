@@ -44,6 +44,7 @@ type daemon struct {
 	log    *slog.Logger
 	inbox  engine.Inbox
 	ctx    context.Context
+	deaf   chan struct{} // closed: nobody reads the inbox any more
 
 	super   *supervise.Supervisor
 	face    *superdir.Face
@@ -86,7 +87,7 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{}), upgrades: make(chan *successor), ending: make(chan struct{})}
+	d := &daemon{layout: l, log: log, inbox: engine.NewInbox(), ctx: ctx, deaf: make(chan struct{}), thrift: newThrift(), linkUp: make(chan int, 64), stopped: make(chan struct{}), upgrades: make(chan *successor), ending: make(chan struct{})}
 	if err := d.newFace(); err != nil {
 		return err
 	}
@@ -131,7 +132,12 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	if os.Getpid() == 1 || len(kept) > 0 { // else nobody's children are init's
 		running.Go(func() { supervise.Reap(ctx.Done()) })
 	}
-	running.Go(func() { engine.Loop(ctx, core, d.inbox, clock, d.do) })
+	loop, endLoop := context.WithCancel(context.Background())
+	defer endLoop()
+	go func() {
+		defer close(d.deaf)
+		engine.Loop(loop, core, d.inbox, clock, d.do)
+	}()
 	d.startSources(&running)
 	d.followTrees(&running)
 	running.Go(func() { d.face.Run(ctx) })
@@ -155,6 +161,8 @@ func serve(l *layout.Layout, log *slog.Logger, levelFromFile bool, setLevel func
 	case <-time.After(roomsPatience):
 		log.Warn("does not wait any longer for a call or a reload that hangs in the disk")
 	}
+	endLoop() // after those who put something in the inbox: what they have read is done
+	<-d.deaf
 	if d.next != nil {
 		outputs := d.super.Outputs()
 		d.super.Close(leave)
@@ -177,9 +185,13 @@ func (d *daemon) takeOver(core *engine.Core) error {
 	records, global, lives, err := d.super.Load()
 	live := map[string]engine.Live{}
 	for _, l := range lives {
-		if was, ok := live[l.Service]; !ok || l.Pid > 0 && (was.Pid == 0 || l.Attempt > was.Attempt) {
-			live[l.Service] = engine.Live{Attempt: l.Attempt, Command: l.Command, Pid: l.Pid, Started: l.Started}
+		was, ok := live[l.Service]
+		left := was.Left || l.Left > 0
+		if !ok || l.Pid > 0 || was.Pid == 0 { // the newest that lives, or else the newest
+			was = engine.Live{Attempt: l.Attempt, Command: l.Command, Pid: l.Pid, Started: l.Started}
 		}
+		was.Left = left
+		live[l.Service] = was
 	}
 	if err != nil {
 		return err

@@ -132,14 +132,16 @@ func (c *conn) ask(ctx context.Context, op *Operation, call engine.Call, gone <-
 		select {
 		case <-box.bell:
 		case <-gone:
-			c.server.Post(engine.Input{Hangup: id})
+			if ctx.Err() == nil {
+				c.server.Post(engine.Input{Hangup: id})
+			}
 			return false
 		case <-ctx.Done():
 			return false // the daemon ends: callers ask the next one
 		}
 		part, last := box.take()
 		if part != nil && !send(op.answer(engine.Reply{More: true, Value: part})) {
-			if last == nil {
+			if last == nil && ctx.Err() == nil {
 				c.server.Post(engine.Input{Hangup: id})
 			}
 			return false

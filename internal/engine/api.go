@@ -118,6 +118,7 @@ const (
 	EffectTerm                       // run Spawn, if any, to its end, then send Signal and CONT to the main process, then run After
 	EffectKill                       // KILL every process of the attempt and answer Empty when so; without KillAll the main one alone
 	EffectSweep                      // send Signal to what is left of the attempt, answer Empty when so
+	EffectRetire                     // the record says how the attempt's process ended, and nothing of it is left: forget it
 	EffectSignal                     // run Spawn, if any, to its end, then send Signal to the main process
 	EffectReply                      // answer a call
 	EffectLinkUp                     // set link Ifindex up

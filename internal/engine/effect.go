@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var effectNames = [...]string{"save", "forget", "global", "spawn", "term", "kill", "sweep", "signal", "reply", "link-up", "interest", "watch", "log"}
+var effectNames = [...]string{"save", "forget", "global", "spawn", "term", "kill", "sweep", "retire", "signal", "reply", "link-up", "interest", "watch", "log"}
 
 // String is the effect in one line, the same for the same effect: what a journal
 // keeps of it. Of a record it has a hash, of an environment nothing.

@@ -254,6 +254,9 @@ func (c *Core) start(u *Unit) {
 func (c *Core) fire(u *Unit, e service.Event) {
 	m := &u.Machine
 	c.note(u, &e)
+	if e.Kind == service.Exited && e.Left == 0 {
+		c.emit(Effect{Kind: EffectRetire, Service: u.Name, Attempt: e.Attempt})
+	}
 	if u.def == nil && m.State == service.Rest {
 		return
 	}

@@ -50,12 +50,14 @@ func (c *Core) globalRecord() []byte {
 	return b
 }
 
-// Live is what of a service is still there when a daemon starts.
+// Live is what of a service is still there when a daemon starts: a process, or
+// the note of one whose end may be in no record.
 type Live struct {
 	Attempt int64
 	Command service.Command
-	Pid     int    // of the attempt's first process; 0: only leftovers
+	Pid     int    // of the attempt's first process; 0: it has ended
 	Started uint64 // its start time, clock ticks since boot
+	Left    bool   // other processes live, of this attempt or an earlier one
 }
 
 // Restore takes over what an earlier daemon left: records by service, the
@@ -197,7 +199,10 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 	if u.def == nil {
 		u.eff.Policy = service.New(u.Name).Policy
 	}
-	for _, a := range m.Adopt(c.now.Mono, u.eff, alive, isLive && !alive) {
+	if isLive && !alive && !l.Left {
+		c.emit(Effect{Kind: EffectRetire, Service: u.Name, Attempt: l.Attempt})
+	}
+	for _, a := range m.Adopt(c.now.Mono, u.eff, alive, l.Left && !alive) {
 		c.carryOut(u, a)
 	}
 	u.unclaimed = m.State != service.Rest && len(u.Holds) == 0

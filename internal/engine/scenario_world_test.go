@@ -18,6 +18,7 @@ type storyProc struct {
 	hung    bool // in a clone that does not return
 	doomed  bool // killed while it was stuck
 	left    bool // it left processes behind
+	noted   bool // its note is on disk
 }
 
 type storyTree struct {
@@ -205,7 +206,7 @@ func (s *story) spawn(e *Effect) {
 }
 
 func (s *story) born(name string, p *storyProc) {
-	p.alive = true
+	p.alive, p.noted = true, true
 	s.post(processEvent(name, service.Event{Kind: service.Spawned, Attempt: p.attempt, Pid: p.pid, Started: uint64(p.pid)}))
 }
 
@@ -233,7 +234,7 @@ func (s *story) kill(name string, attempt int64) {
 	}
 	p.doomed = false
 	s.exit(name, p, service.Exit{Signal: "KILL"})
-	p.left = false
+	p.left, p.noted = false, false
 	if !p.hung {
 		s.post(processEvent(name, service.Event{Kind: service.Empty, Attempt: attempt}))
 	}
@@ -266,6 +267,10 @@ func (s *story) effect(e *Effect) {
 		s.kill(e.Service, e.Attempt)
 	case EffectSweep:
 		s.sweep(e, p, mine)
+	case EffectRetire:
+		if mine {
+			p.noted = false
+		}
 	case EffectSignal:
 		s.say("%s %s", e.Signal, e.Service)
 	case EffectLinkUp:
@@ -289,6 +294,9 @@ func (s *story) effect(e *Effect) {
 // sweep ends what a run left behind; with kill_mode = "main" it is let be.
 func (s *story) sweep(e *Effect, p *storyProc, mine bool) {
 	empty := func() {
+		if mine {
+			p.noted = false
+		}
 		s.post(processEvent(e.Service, service.Event{Kind: service.Empty, Attempt: e.Attempt}))
 	}
 	switch {
@@ -312,8 +320,8 @@ func (s *story) live() map[string]Live {
 	for name, p := range s.procs {
 		if p.alive {
 			live[name] = Live{Attempt: p.attempt, Command: p.command, Pid: p.pid, Started: uint64(p.pid)}
-		} else if p.left {
-			live[name] = Live{Attempt: p.attempt}
+		} else if p.noted {
+			live[name] = Live{Attempt: p.attempt, Command: p.command, Left: p.left}
 		}
 	}
 	return live

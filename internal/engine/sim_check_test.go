@@ -37,6 +37,18 @@ func (w *world) checkSaved(s string, e Effect) {
 	}
 }
 
+// checkOnce: a oneshot that was started and ended unseen is not started again
+// (S26), whatever its record had come to.
+func (w *world) checkOnce(live map[string]Live) {
+	for s, l := range live {
+		was := decodeRecord(w.disk[s]).Machine
+		if l.Pid == 0 && l.Command == service.CommandMain && was.State == service.Starting && was.Attempt == l.Attempt &&
+			w.shape.def(w.conf, s).Exec.Type == service.Oneshot && w.core.Units[s].Machine.State != service.Up {
+			w.bad("%s ran, ended unseen and is %v", s, w.core.Units[s].Machine.State)
+		}
+	}
+}
+
 // checkStopOrder: no service is told to end while one that needs it lives.
 func (w *world) checkStopOrder(t string, p *proc, e Effect) {
 	if p == nil || !p.alive || p.command == service.CommandPost || e.Kind != EffectTerm {

@@ -32,10 +32,11 @@ func (w *world) spawn(s string, e Effect) {
 		w.starts[s]++
 	}
 	w.t("  clone %s %v attempt %d", s, e.Command, e.Attempt)
-	if w.mayDie() {
+	if w.mayDie() { // before the note
 		w.live(s, p)
 		return
 	}
+	p.noted = true
 	p.known = w.now + w.delay()
 	w.post(processEvent(s, service.Event{Kind: service.Spawned, Attempt: e.Attempt, Pid: p.pid, Started: uint64(p.pid)}), p.known)
 	w.live(s, p)
@@ -130,7 +131,11 @@ func (w *world) exit(s string, p *proc, ok bool) {
 	if !ok {
 		x.Code = 1
 	}
-	w.post(processEvent(s, service.Event{Kind: service.Exited, Attempt: p.attempt, Exit: x, Left: -1}), max(p.known, w.now+w.delay()))
+	left := 0
+	if w.left[s] != nil {
+		left = 1
+	}
+	w.post(processEvent(s, service.Event{Kind: service.Exited, Attempt: p.attempt, Exit: x, Left: left}), max(p.known, w.now+w.delay()))
 }
 
 // signal is TERM to the main process, or KILL to all that an attempt has.
@@ -149,6 +154,7 @@ func (w *world) signal(s string, e Effect) {
 		}
 	}
 	if e.Kind == EffectKill {
+		w.retire(s, e.Attempt)
 		w.clear(s, e.Attempt)
 		if w.left[s] == nil && (p == nil || !p.alive) {
 			w.post(processEvent(s, service.Event{Kind: service.Empty, Attempt: e.Attempt}), w.now)
@@ -159,6 +165,7 @@ func (w *world) signal(s string, e Effect) {
 // sweep ends what a run left behind, unless it is deaf, and answers when
 // nothing is left.
 func (w *world) sweep(s string, e Effect) {
+	w.retire(s, e.Attempt)
 	if w.left[s] == nil {
 		w.post(processEvent(s, service.Event{Kind: service.Empty, Attempt: e.Attempt}), w.now+w.delay())
 		return
@@ -168,6 +175,13 @@ func (w *world) sweep(s string, e Effect) {
 	}
 	if w.benign || w.r.IntN(3) > 0 {
 		w.clear(s, e.Attempt)
+	}
+}
+
+// retire drops the note of a process that has ended.
+func (w *world) retire(s string, attempt int64) {
+	if p := w.procs[s]; p != nil && !p.alive && p.attempt <= attempt {
+		p.noted = false
 	}
 }
 
@@ -240,7 +254,7 @@ func describeInput(in *Input) string {
 }
 
 func describeEffect(e *Effect) string {
-	names := []string{"save", "forget", "global", "spawn", "term", "kill", "sweep", "signal", "reply", "link-up", "interest", "watch", "log"}
+	names := []string{"save", "forget", "global", "spawn", "term", "kill", "sweep", "retire", "signal", "reply", "link-up", "interest", "watch", "log"}
 	s := names[e.Kind] + " " + e.Service
 	if e.Attempt > 0 {
 		s += fmt.Sprintf(" %v attempt %d", e.Command, e.Attempt)

@@ -68,6 +68,7 @@ type proc struct {
 	deaf      bool          // ignores TERM
 	dstate    time.Duration // KILL has no effect before
 	said      bool          // READY
+	noted     bool          // its note is on disk
 	known     time.Duration // when Spawned is posted: Exited comes after it
 	pid       int
 	call      int64 // the require that its pre waits for
@@ -315,6 +316,8 @@ func (w *world) execute(s string) {
 		w.signal(s, e)
 	case EffectSweep:
 		w.sweep(s, e)
+	case EffectRetire:
+		w.retire(s, e.Attempt)
 	}
 }
 
@@ -348,12 +351,15 @@ func (w *world) birth() {
 		if p.alive {
 			p.unhearing = true
 			live[s] = Live{Attempt: p.attempt, Command: p.command, Pid: p.pid, Started: uint64(p.pid)}
+		} else if p.noted {
+			live[s] = Live{Attempt: p.attempt, Command: p.command, Left: w.left[s] != nil}
 		} else if w.left[s] != nil {
-			live[s] = Live{Attempt: w.left[s].attempt}
+			live[s] = Live{Attempt: w.left[s].attempt, Left: true}
 		}
 	}
 	w.core = New(w.opt, w.conf, w.clock())
 	w.core.Restore(w.disk, w.global, live)
+	w.checkOnce(live)
 	w.shadow = nil
 	if w.r.IntN(4) == 0 {
 		w.shadow = New(w.opt, w.conf, w.clock())

@@ -242,13 +242,16 @@ func (m *Machine) Active() bool { return m.State == Pre || m.State == Starting |
 func (m *Machine) AtRest() bool { return m.State == Rest || m.State == Stuck }
 
 // Noted is what the note of an attempt adds to what was written: its process was
-// there. Where the record is older, or was damaged, its run is another one.
+// there, although the daemon that cloned it ended before it could write that.
+// Where the record is older, or was damaged, its run is another one.
 func (m *Machine) Noted(attempt int64, c Command) {
-	if attempt <= m.Attempt {
-		return
+	switch {
+	case attempt == m.Attempt && c == m.Command && m.Process == InFlight:
+		m.Process = Known
+	case attempt > m.Attempt:
+		m.Attempt, m.Command, m.Process = attempt, c, Known
+		m.State = [commands]State{CommandMain: Starting, CommandPre: Pre, CommandPost: Stopping, CommandUndo: Stopping}[c]
 	}
-	m.Attempt, m.Command, m.Process = attempt, c, Known
-	m.State = [commands]State{CommandMain: Starting, CommandPre: Pre, CommandPost: Stopping, CommandUndo: Stopping}[c]
 }
 
 // Adopt makes the machine of a process that another daemon started: live is the

@@ -11,7 +11,8 @@ import (
 
 // Adopt takes over what an earlier daemon's attempt left running. The end of its
 // main process is reported like any other; how it ended is Unknown where that
-// cannot be found out. Leftovers only (Pid 0) are there for a Sweep or Kill.
+// cannot be found out. What has no main process any more (Pid 0) is there for a
+// Sweep, Kill or Retire.
 // SaidReady may come at any time; check, where it is not nil, is the spawn of a
 // service that was not yet ready by its check.
 func (s *Supervisor) Adopt(l Live, check *service.Spawn) {
@@ -46,9 +47,6 @@ func (a *attempt) adopt(l Live) {
 		left, stateErr := s.k.TreeState(a.tree)
 		if stateErr != nil {
 			left = -1
-		}
-		if left == 0 {
-			a.retire()
 		}
 		a.x.post(service.Event{Kind: service.Exited, Attempt: l.Attempt, Exit: service.Exit{Unknown: true}, Left: left})
 		return

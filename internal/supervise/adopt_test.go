@@ -205,6 +205,28 @@ func TestExitOfAnAdoptedProcess(t *testing.T) {
 	})
 }
 
+// A process may have ended, and its daemon heard of it, but died before that was
+// written. Only the note tells that it ever ran.
+func TestEndThatIsNotWrittenIsFound(t *testing.T) {
+	inBothRoots(t, func(t *testing.T, root string) {
+		run := t.TempDir()
+		w := newWorld(t, root, run)
+		w.spawn("a", 1, "true")
+		w.event("a", 1, service.Exited)
+		w.Close(true)
+		w = newWorld(t, root, run)
+		_, _, live, err := w.Load()
+		if err != nil || len(live) != 1 || live[0].Tree != (Tree{"a", 1}) || live[0].Pid != 0 || live[0].Left != 0 {
+			t.Fatalf("live %+v, %v; want the end of the one process", live, err)
+		}
+		w.Adopt(live[0], nil)
+		w.forgotten("a") // now it is
+		if _, err := os.Stat(filepath.Join(run, "run/a")); err == nil {
+			t.Error("its note is still there")
+		}
+	})
+}
+
 func TestLeftoversAreAdopted(t *testing.T) {
 	inBothRoots(t, func(t *testing.T, root string) {
 		run := t.TempDir()

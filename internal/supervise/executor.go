@@ -146,10 +146,21 @@ func (a *attempt) wait(p Process) {
 	s.mu.Lock()
 	a.gone = true
 	s.mu.Unlock()
-	if left == 0 {
+	x.post(service.Event{Kind: service.Exited, Attempt: a.tree.Attempt, Exit: exit, Left: left})
+}
+
+// retire forgets an attempt of which nothing is left. Its end is in a record by
+// then: before, the note is all that tells a next daemon that it ran.
+func (s *Supervisor) retire(name string, number int64) {
+	s.mu.Lock()
+	var a *attempt
+	if x := s.services[name]; x != nil {
+		a = x.attempts[number]
+	}
+	s.mu.Unlock()
+	if a != nil {
 		a.retire()
 	}
-	x.post(service.Event{Kind: service.Exited, Attempt: a.tree.Attempt, Exit: exit, Left: left})
 }
 
 // retire forgets an attempt whose main process is gone.

@@ -2,8 +2,10 @@ package supervise
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,8 +191,24 @@ func pidIn(t *testing.T, path string) (pid int) {
 }
 
 // forgotten waits until the supervisor remembers nothing of a service.
+// retire is what the engine orders when it has written how attempts ended.
+func (w *world) retire(name string) {
+	w.Supervisor.mu.Lock()
+	x := w.services[name]
+	var ended []int64
+	if x != nil {
+		ended = slices.Collect(maps.Keys(x.attempts))
+	}
+	w.Supervisor.mu.Unlock()
+	for _, n := range ended {
+		w.Do(engine.Effect{Kind: engine.EffectRetire, Service: name, Attempt: n})
+	}
+}
+
+// forgotten has the ends of a service be written, as it were.
 func (w *world) forgotten(name string) {
 	w.t.Helper()
+	w.retire(name)
 	eventually(w.t, name+" is forgotten", func() bool {
 		w.Supervisor.mu.Lock()
 		defer w.Supervisor.mu.Unlock()

@@ -71,7 +71,8 @@ type Loaded struct {
 	Damaged []string // what was there and could not be read, a line each
 }
 
-// Live is an attempt of which something still runs.
+// Live is an attempt of which something still runs, or whose process was noted
+// and has ended.
 type Live struct {
 	Tree
 	Command service.Command

@@ -171,8 +171,8 @@ func (k *linux) Save(name string, record []byte) error {
 	return nil
 }
 
-// Load finds what still runs by the notes: what has none was left behind on
-// purpose.
+// Load finds by the notes what still runs, and what ran: what has no note was
+// left behind on purpose.
 func (k *linux) Load() (Loaded, error) {
 	var l Loaded
 	var err error
@@ -211,8 +211,9 @@ func (k *linux) Load() (Loaded, error) {
 	return l, nil
 }
 
-// live finds what still runs of an attempt. A damaged note costs what was in it:
-// as long as anything lives in the tree, the attempt is there.
+// live finds what still runs of an attempt, or that it ran: an end that nobody saw
+// is told, for a record may not say that there was a beginning. A damaged note
+// costs what was in it: as long as anything lives in the tree, the attempt is there.
 func (k *linux) live(t Tree) (l Live, ok bool, err error) {
 	n, err := readNote(k.note(t))
 	if err != nil {
@@ -233,7 +234,7 @@ func (k *linux) live(t Tree) (l Live, ok bool, err error) {
 	}
 	if len(living) == 0 {
 		l.Left, err = k.trees.state(t)
-		return l, l.Left > 0, err
+		return l, l.Left > 0 || n.pid != 0, err
 	}
 	for _, m := range living {
 		// Without a note of it, the oldest process is the main one.

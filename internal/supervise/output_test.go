@@ -169,6 +169,7 @@ func TestServiceReadsWhatAnotherSays(t *testing.T) {
 			w.event("a", 1, service.Exited)
 			w.piped(2, "echo two; while ! test -e "+w.run+"/go; do sleep 0.01; done; echo three; exec sleep 1000")
 			has("one two")
+			w.retire("a")
 			w.Close(true)
 			if err := os.WriteFile(w.run+"/go", nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -200,6 +201,8 @@ func TestServiceReadsWhatAnotherSays(t *testing.T) {
 				t.Errorf("it was ended: %+v", e.Exit)
 			}
 			has("one two three TERM four five end")
+			w.retire("a")
+			w.retire("a/log")
 			w.carried("a")
 		})
 	}

@@ -85,6 +85,8 @@ func (s *Supervisor) Do(e engine.Effect) {
 		})
 	case engine.EffectTerm, engine.EffectSignal, engine.EffectSweep:
 		s.with(e.Service, func(x *executor) { x.order(e) })
+	case engine.EffectRetire:
+		s.After(func() { s.retire(e.Service, e.Attempt) })
 	case engine.EffectKill:
 		s.with(e.Service, func(x *executor) { x.kill(e) })
 	case engine.EffectWatch:
