@@ -88,7 +88,8 @@ func again(do func() (reached bool, err error), repeatable bool, patience time.D
 }
 
 // repeatable tells whether asking twice is the same as asking once. A counted
-// hold is not, and a restart is one more restart.
+// hold is not, for its answer may have been on the way, and a restart is one more
+// restart.
 func repeatable(verb engine.Verb, p Params) bool {
 	switch verb {
 	case engine.VerbRequire, engine.VerbRelease:

@@ -101,6 +101,7 @@ func (c *Core) verbs(call *Call) {
 			c.refuse(call.ID, CodeNo, why)
 			for _, name := range call.Services {
 				if took[name] {
+					c.Units[name].answered(call.holder())
 					c.unhold(c.Units[name], call.holder())
 				}
 			}
@@ -326,11 +327,15 @@ func (c *Core) require(call *Call, u *Unit) string {
 	if h := u.heldBy(holder); h != nil {
 		if holder == call.Peer.name() {
 			h.Count++
+			h.Asked++
 			u.dirty = true
 		}
 		return ""
 	}
 	h := hold.Hold{Holder: holder, Number: c.next(), Count: 1, Phase: hold.Held, Since: c.now.Wall}
+	if holder == call.Peer.name() {
+		h.Asked = 1
+	}
 	if call.Verb == VerbHold {
 		client := call.Peer.Client
 		h.Client = client.Started

@@ -38,9 +38,12 @@ func (c *Core) hangup(id int64) {
 	c.Monitors = slices.DeleteFunc(c.Monitors, func(m monitor) bool { return m.ID == id })
 	c.recorders = slices.DeleteFunc(c.recorders, func(r int64) bool { return r == id })
 	for _, w := range c.Waits {
-		// what is not waited for was granted; a pre that was killed while it
-		// waited comes again, and must find what it asked for on its way up
-		if w.ID == id && w.Goal != waitNothing && !strings.HasPrefix(w.Holder, "service:") {
+		switch u := c.Units[w.Service]; {
+		case w.ID != id:
+		case w.Goal == waitNothing && u != nil: // granted
+			u.answered(w.Holder)
+		case strings.HasPrefix(w.Holder, "service:"): // a pre that was killed while it waited comes again, and must find what it asked for on its way up
+		default:
 			c.abandon(w)
 		}
 	}

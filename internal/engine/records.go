@@ -157,11 +157,15 @@ func (c *Core) restoreHolds(u *Unit) {
 			return true // a damaged record: a holder holds once
 		}
 		seen[key] = true
+		if h.Count > 0 && h.Count <= h.Asked {
+			return true // whoever required it was told that this failed
+		}
 		// settle and damping start anew: what exists will be told, and is kept until then
 		return h.Phase == hold.Settling || h.Phase == hold.Suppressed
 	})
 	for i := range u.Holds {
 		h := &u.Holds[i]
+		h.Count, h.Asked = h.Count-h.Asked, 0
 		if h.Phase != hold.Lingering {
 			h.Deadline = 0
 		}

@@ -76,3 +76,44 @@ func TestHoldOfAProcessWithAnOldPidIsItsOwn(t *testing.T) {
 		t.Errorf("the caller gave up, and %+v is left", h)
 	}
 }
+
+// Somebody required a service that was not ready yet, and the daemon was replaced:
+// the call failed, but its hold stayed, and who asked again held twice.
+func TestRequireThatWasNotAnsweredLeavesNoHold(t *testing.T) {
+	const definition = "exec_start = ['a']\nready = 'notify'"
+	require := func(id int64) Input {
+		return Input{Call: &Call{ID: id, Verb: VerbRequire, Services: []string{"a"}, Timeout: time.Minute}}
+	}
+	held := func(c *Core) int { return c.Units["a"].required("uid:0") }
+	reborn := func(c *Core) *Core {
+		_, c = restored(t, definition, map[string][]byte{"a": c.Units["a"].record()}, nil)
+		return c
+	}
+	s, c := restored(t, definition, nil, nil)
+	c.Step(s.clock(), []Input{require(1)})
+	if n := held(reborn(c)); n != 0 {
+		t.Errorf("it is held %d times by a call that failed", n)
+	}
+	effects, _ := c.Step(s.clock(), []Input{news(1, service.Spawned), news(1, service.SaidReady)})
+	if of(EffectReply, effects) == nil || of(EffectSave, effects) == nil {
+		t.Fatalf("no answer, or none that is on disk before: %q", told(effects))
+	}
+	if n := held(reborn(c)); n != 1 {
+		t.Errorf("answered, it is held %d times", n)
+	}
+	c.Step(s.clock(), []Input{require(2)})
+	c.Step(s.clock(), []Input{news(1, service.Exited), require(3), {Hangup: 3}})
+	if n := held(reborn(c)); n != 1+1 {
+		t.Errorf("two are answered and one has hung up: it is held %d times", n)
+	}
+	notWaited := require(4)
+	notWaited.Call.NoWait = true
+	c.Step(s.clock(), []Input{notWaited, {Hangup: 4}, {Call: &Call{Verb: VerbRelease, Services: []string{"a"}, NoWait: true}}})
+	if n := held(reborn(c)); n != 2 {
+		t.Errorf("granted at once, and one released: it is held %d times", n)
+	}
+	c.Step(s.clock(), []Input{require(5)})
+	if n := held(reborn(c)); n != 2 {
+		t.Errorf("two are answered and one waits: it is held %d times", n)
+	}
+}

@@ -91,8 +91,8 @@ func newNaive(sh *shape, conf *config.Config, disk map[string][]byte, global []b
 				}
 			} else if by, ok := h.Service(); ok {
 				n.hold(n.inner, s, by)
-			} else {
-				n.person(s)[h.Holder] = h.Count
+			} else if answered := h.Count - h.Asked; answered > 0 {
+				n.person(s)[h.Holder] = answered
 			}
 		}
 		n.caps[s] = u.Cap.Kind

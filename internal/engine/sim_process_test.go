@@ -223,7 +223,8 @@ func (w *world) replied(r *Reply) {
 func (w *world) checkPromise(call *Call, r *Reply) {
 	for _, s := range call.Services {
 		rec := decodeRecord(w.disk[s])
-		_, held := rec.holder(call.holder())
+		h, _ := rec.holder(call.holder())
+		held := h.Count > h.Asked
 		switch {
 		case call.Verb == VerbRequire && r.Code == CodeYes && !held && w.naive.persons[s][call.holder()] > 0:
 			w.bad("%s: required by %s and answered, but not on disk", s, call.holder())

@@ -97,6 +97,11 @@ func (c *Core) waits() {
 			i++
 			continue
 		}
+		for _, o := range c.Waits {
+			if u := c.Units[o.Service]; u != nil && o.ID == w.ID {
+				u.answered(o.Holder)
+			}
+		}
 		c.Waits = slices.DeleteFunc(c.Waits, func(o wait) bool { return o.ID == w.ID })
 		c.answer(w.ID, c.done(&w))
 		c.replan = true // an instance may be forgotten now
@@ -117,9 +122,19 @@ func (c *Core) fail(id int64, v verdict) {
 
 func (c *Core) abandon(w wait) {
 	if u := c.Units[w.Service]; u != nil && w.Holder != "" {
+		u.answered(w.Holder)
 		c.unhold(u, w.Holder)
 	}
 	c.replan = true
+}
+
+// answered notes that one who required the service hears what became of it: from
+// then on it is his to release.
+func (u *Unit) answered(holder string) {
+	if h := u.heldBy(holder); h != nil && h.Asked > 0 {
+		h.Asked--
+		u.dirty = true
+	}
 }
 
 func (c *Core) judgeWait(w *wait) verdict {

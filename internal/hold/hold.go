@@ -70,6 +70,7 @@ type Hold struct {
 	Marks    string        `json:"marks,omitempty"` // values of the rule's bounce_on words
 	Number   int64         `json:"number"`          // when it was made; newer holds undo backoff, failed and done
 	Count    int           `json:"count"`           // requires of that holder that are not released
+	Asked    int           `json:"asked,omitempty"` // of Count: whose callers still wait; what a daemon's end cuts off has failed
 	Phase    Phase         `json:"phase"`
 	Deadline time.Duration `json:"deadline,omitempty"` // monotonic; end of the phase
 	Since    time.Time     `json:"since"`
