@@ -32,11 +32,14 @@ func (w *world) spawn(s string, e Effect) {
 		w.starts[s]++
 	}
 	w.t("  clone %s %v attempt %d", s, e.Command, e.Attempt)
-	if w.mayDie() { // before the note
+	died := w.mayDie()
+	if p.noted = !died; p.noted {
+		died = w.mayDie()
+	}
+	if died {
 		w.live(s, p)
 		return
 	}
-	p.noted = true
 	p.known = w.now + w.delay()
 	w.post(processEvent(s, service.Event{Kind: service.Spawned, Attempt: e.Attempt, Pid: p.pid, Started: uint64(p.pid)}), p.known)
 	w.live(s, p)
@@ -74,7 +77,11 @@ func (w *world) live(s string, p *proc) {
 		w.after(life, func() { w.exit(s, p, ok) })
 	case d.Exec.Type == service.Oneshot:
 		ok := w.benign || w.r.IntN(5) > 0
-		w.after(ms(3000), func() { w.exit(s, p, ok) })
+		life := ms(3000)
+		if w.r.IntN(3) == 0 {
+			life = ms(50)
+		}
+		w.after(life, func() { w.exit(s, p, ok) })
 	default:
 		if d.Exec.Ready == service.ReadyNotify && (w.benign || w.r.IntN(15) > 0) {
 			w.after(ms(3000), func() { w.sayReady(s, p) })
