@@ -41,7 +41,7 @@ var inFloor = map[string][]string{
 	"internal/linkwatch": {"internal/nlsource", "internal/sysfs"},
 	"internal/nlsource":  {},
 	"internal/supervise": {"internal/svlog", "internal/trust"},
-	"internal/layout":    {"internal/trust"},
+	"internal/layout":    {"internal/supervise", "internal/trust"},
 
 	"internal/compat/runit":    {"internal/compat"},
 	"internal/compat/chpst":    {"internal/compat"},

@@ -33,6 +33,7 @@ type material struct {
 	trees    []dialect.Found // of the directories of services
 	found    []toml.Problem  // while reading, of anything but the trees
 	notes    []note
+	looked   map[string][]toml.Problem // Input.Look's, by the file of the definition
 }
 
 // build looks at no more of the input than how to build.
@@ -50,6 +51,7 @@ func build(m material, in Input) (*Config, []toml.Problem) {
 		b.parse()
 		b.miss()
 		b.crossCheck()
+		b.look()
 		if in.Strict {
 			break
 		}

@@ -50,6 +50,22 @@ func (b *builder) crossCheck() {
 	b.note(p.Sorted())
 }
 
+// look asks, once a load, what the native services in force name outside of the
+// configuration. The shipped ones come with programs for whoever has them.
+func (b *builder) look() {
+	for _, name := range sortedNames(b.services) {
+		def := b.services[name]
+		file := def.Pos.File
+		if def.Dialect != service.Native || strings.HasPrefix(file, builtIn) {
+			continue
+		}
+		if _, before := b.looked[file]; !before && b.in.Look != nil && !b.in.rescan {
+			b.looked[file] = b.in.Look(def)
+		}
+		b.note(b.looked[file])
+	}
+}
+
 // badLiteral says what is wrong with a name that is not made of words.
 func badLiteral(name string) string {
 	if len(match.Refs(name)) > 0 {

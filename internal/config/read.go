@@ -50,6 +50,10 @@ type Input struct {
 	// nothing.
 	Find func(name string) string
 
+	// Look returns what a start of a service would miss now, or not believe, of
+	// what its definition names outside of the configuration. Nil misses nothing.
+	Look func(*service.Definition) []toml.Problem
+
 	// Claim makes a directory of runit's this daemon's own. Its error says why
 	// that cannot be and what to do; then the service is Broken. It may be nil.
 	Claim func(dir string) error
@@ -73,7 +77,7 @@ func Load(in Input) (*Config, []toml.Problem) {
 	r.rules()
 	r.services()
 	return build(material{
-		settings: in.Settings, mounts: in.Mounts, files: r.files, trees: r.trees, found: r.problems.Sorted(), notes: r.notes,
+		settings: in.Settings, mounts: in.Mounts, files: r.files, trees: r.trees, found: r.problems.Sorted(), notes: r.notes, looked: map[string][]toml.Problem{},
 	}, in)
 }
 

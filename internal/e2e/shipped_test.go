@@ -223,8 +223,8 @@ func TestShippedServiceWithoutItsProgramFailsWithOneLine(t *testing.T) {
 			m.Errorf("nobody has asked for any of them:\n%s", out)
 		}
 		for name, why := range map[string]string{
-			"httpd": "httpd: not found in PATH", "dnsmasq": "dnsmasq: not found", "inetd": "inetd: not found",
-			"ftpd": "vsftpd: not found", "fw": "/etc/hotsvc/fw: no such file",
+			"httpd": "httpd: not in PATH", "dnsmasq": "dnsmasq: not in PATH", "inetd": "inetd: not in PATH",
+			"ftpd": "vsftpd: not in PATH", "fw": "/etc/hotsvc/fw: no such file",
 		} {
 			if out := m.fails(1, "start", name); !strings.Contains(out, why) || strings.Count(strings.TrimSpace(out), "\n") > 1 {
 				m.Errorf("start %s:\n%s", name, out)

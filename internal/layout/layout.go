@@ -231,7 +231,7 @@ func (l *Layout) check(settings config.Settings, was *config.Config, problems []
 
 // input is what config.Load needs to know of the system.
 func (l *Layout) input(s config.Settings) config.Input {
-	in := config.Input{Settings: s, Mounts: fstab(), Find: find, Copies: l.copies(), RunDir: l.SysmgrDir(), Claim: l.Claim}
+	in := config.Input{Settings: s, Mounts: fstab(), Find: find, Look: look, Copies: l.copies(), RunDir: l.SysmgrDir(), Claim: l.Claim}
 	who := trust.New()
 	for _, dir := range s.RulesDirs {
 		in.Rules = append(in.Rules, source("", dir, who))

@@ -41,6 +41,9 @@ func (d *decoder) command(key string, to *[]string) {
 		d.Problems.Errorf(k.Value.List[0].Pos, "%s: %s is neither an absolute path nor a name to look up in PATH", key, toml.Quote(argv[0]))
 	}
 	*to = argv
+	if len(match.Refs(argv[0])) == 0 {
+		d.outside(key, k.Value.List[0])
+	}
 	if !slices.Contains(shells, path.Base(argv[0])) {
 		for _, v := range k.Value.List {
 			if shellWord.MatchString(v.Text) {
@@ -67,6 +70,16 @@ func (d *decoder) command(key string, to *[]string) {
 		if v.Text == "%i" || v.Text == "%I" {
 			d.Problems.Warnf(v.Pos, "%s: %s means nothing here: write {instance}", key, v.Text)
 		}
+	}
+}
+
+// outside notes what a key names on the system.
+func (d *decoder) outside(key string, names ...*toml.Value) {
+	for _, v := range names {
+		if v.Kind != toml.Text || v.Text == "" {
+			continue
+		}
+		d.def.Outside = append(d.def.Outside, Ref{key, v.Text, v.Pos})
 	}
 }
 

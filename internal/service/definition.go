@@ -24,12 +24,13 @@ type Definition struct {
 	// there, is as good as masked.
 	Broken string
 
-	Refs []Ref // what Needs, Wants and After name, with their places
+	Refs    []Ref // what Needs, Wants and After name, with their places
+	Outside []Ref // programs, users, groups and env_files that it names, where no word is in the name
 }
 
-// Ref is where a definition names another service.
+// Ref is where a definition names another service, or something of the system.
 type Ref struct {
-	Key  string // "needs", "wants" or "after"
+	Key  string // "needs", "exec_start", "user", …
 	Name string // {instance} not yet replaced
 	Pos  toml.Pos
 }

@@ -48,6 +48,11 @@ func (d *decoder) privileges() {
 			d.Problems.Errorf(d.Table.Get("env_file").Value.List[i].Pos, "env_file: %s is no absolute path", toml.Quote(f))
 		}
 	}
+	for _, key := range []string{"user", "group", "groups"} {
+		if k := d.Table.Get(key); k != nil {
+			d.outside(key, append([]*toml.Value{k.Value}, k.Value.List...)...)
+		}
+	}
 	d.cwd()
 	d.capabilities()
 	d.Bool("no_new_privileges", &e.NoNewPrivs)

@@ -285,7 +285,7 @@ func lookup(p Program, env []string, dir string) (string, error) {
 	if blocked != nil {
 		return "", failure(p.Key, blocked, "%v: %s", blocked, remedy(blocked))
 	}
-	return "", failure(p.Key, fs.ErrNotExist, "%s: not found in PATH=%s: install it or give the full path", name, path)
+	return "", failure(p.Key, fs.ErrNotExist, "%s: not in PATH: install it or give the full path", name)
 }
 
 // runnable looks before the fork: a dead file server hangs this goroutine only,

@@ -34,7 +34,7 @@ func TestExecErrors(t *testing.T) {
 		change func(*service.Spawn)
 		want   string
 	}{
-		"not in PATH":    {func(s *service.Spawn) { s.Argv = []string{"udhcpc-none"}; s.Env = []string{"PATH=/usr/bin:/bin"} }, "exec_start: udhcpc-none: not found in PATH=/usr/bin:/bin: install it or give the full path"},
+		"not in PATH":    {func(s *service.Spawn) { s.Argv = []string{"udhcpc-none"}; s.Env = []string{"PATH=/usr/bin:/bin"} }, "exec_start: udhcpc-none: not in PATH: install it or give the full path"},
 		"no such file":   {func(s *service.Spawn) { s.Argv = []string{"/nonexistent/x"} }, "exec_start: /nonexistent/x: no such file or directory: install it or correct the path"},
 		"file as dir":    {func(s *service.Spawn) { s.Argv = []string{plain + "/x"} }, "exec_start: " + plain + "/x: not a directory: install it or correct the path"},
 		"not executable": {func(s *service.Spawn) { s.Argv = []string{plain} }, "exec_start: " + plain + ": not executable: permission denied: chmod +x, or name another program"},
