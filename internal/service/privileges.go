@@ -48,7 +48,7 @@ func (d *decoder) privileges() {
 			d.Problems.Errorf(d.Table.Get("env_file").Value.List[i].Pos, "env_file: %s is no absolute path", toml.Quote(f))
 		}
 	}
-	for _, key := range []string{"user", "group", "groups"} {
+	for _, key := range []string{"user", "group", "groups", "env_file"} {
 		if k := d.Table.Get(key); k != nil {
 			d.outside(key, append([]*toml.Value{k.Value}, k.Value.List...)...)
 		}

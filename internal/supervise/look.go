@@ -13,6 +13,12 @@ import (
 // on the system, or nil. It is the start's own look, so the two agree.
 func Look(def *service.Definition, ref service.Ref) error {
 	switch ref.Key {
+	case "env_file":
+		if info, err := os.Stat(ref.Name); err == nil && !info.Mode().IsRegular() {
+			return nil // a start may wait for a FIFO; a look does not
+		}
+		_, err := environment(Program{Spawn: &service.Spawn{EnvFile: []string{ref.Name}}})
+		return err
 	case "user":
 		_, err := credentialOf(&service.Spawn{User: ref.Name})
 		return err
