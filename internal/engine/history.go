@@ -84,7 +84,9 @@ func (c *Core) shown() {
 // reason is why a unit is in a public state, one line.
 func (u *Unit) reason(c *Core, state string) string {
 	switch state {
-	case stateFailed, stateBackoff:
+	case stateFailed:
+		return u.failure()
+	case stateBackoff:
 		return u.lastExit()
 	case stateWaiting:
 		return c.obstacle(u).String()
@@ -188,6 +190,16 @@ func (u *Unit) lastExit() string {
 		return "its last run failed"
 	}
 	return u.Exit.Text
+}
+
+// failure is how the last run failed, and whether it was the last of too many.
+func (u *Unit) failure() string {
+	m := &u.Machine
+	n := len(m.Failures)
+	if m.Why == service.Failed && m.Outcome == service.Crash && u.eff.Policy.GiveUpFailures > 0 && n >= u.eff.Policy.GiveUpFailures {
+		return fmt.Sprintf("gave up after %d failures in %v: %s", n, brief(m.Failures[n-1]-m.Failures[0]), u.lastExit())
+	}
+	return u.lastExit()
 }
 
 // lastEnd is why a wanted service is on its way down.

@@ -158,7 +158,7 @@ func (c *Core) obstacle(u *Unit) obstacle {
 	if u.latched() {
 		switch {
 		case m.Why != service.Backoff:
-			return obstacle{kind: "backoff", what: fmt.Sprintf("%v: %s", m.Why, u.lastExit())}
+			return obstacle{kind: "backoff", what: fmt.Sprintf("%v: %s", m.Why, u.failure())}
 		case c.now.Mono < m.NotBefore:
 			return obstacle{kind: "backoff", what: fmt.Sprintf("%s; failure %d, next start in %v", u.lastExit(), m.Fails, brief(m.NotBefore-c.now.Mono))}
 		}

@@ -91,6 +91,8 @@ func (s *story) reply(r *Reply) {
 		}
 		if v.Unmet != nil {
 			s.say("  unmet: %s", *v.Unmet)
+		}
+		if v.Remedy != nil {
 			s.say("  remedy: %s", *v.Remedy)
 		}
 		if len(v.Dependents) > 0 {

@@ -203,7 +203,10 @@ func (s *story) config(version string, without []string) *config.Config {
 		if dirs[dir] == nil {
 			s.t.Fatalf("no place for a file %s", name)
 		}
-		dirs[dir][file] = &fstest.MapFile{Data: []byte(text)}
+		dirs[dir][file] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+		if strings.HasPrefix(text, "#!") {
+			dirs[dir][file].Mode = 0o755
+		}
 	}
 	later := regexp.MustCompile(`^v[0-9]+/`)
 	for _, name := range sortedKeys(s.parts) {

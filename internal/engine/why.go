@@ -129,55 +129,6 @@ func (c *Core) phase(h *hold.Hold) string {
 	return ""
 }
 
-// unmet says what is missing and what would change it.
-func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
-	if m := &u.Machine; m.State == service.Rest && m.Why == service.Failed && m.Outcome == service.Refused {
-		return "exec_stop did not undo it, and what it did stands: " + u.lastExit(), "free what it holds, then `hsctl stop " + u.Name + "` again"
-	}
-	switch o.kind {
-	case "":
-		return "nothing is missing: it is " + c.public(u), "wait, or look at `hsctl status " + u.Name + "`"
-	case "unwanted":
-		if source := c.untold(u.Name); source != "" {
-			return "source " + source + " has not listed what exists yet", "wait"
-		}
-		rules, link := c.rulesFor(u.Name)
-		if link != nil {
-			return o.what + ": " + strings.Join(rules, "; "), fmt.Sprintf(
-				"somebody set %s down after hotsvc had set it up, and that stands: `ip link set %s up`, or `hsctl start %s`", link.Label(), link.Name(), u.Name)
-		}
-		if len(rules) == 0 {
-			return o.what, fmt.Sprintf("no rule requires it: `hsctl start %s`, or write a rule", u.Name)
-		}
-		return o.what + ": " + strings.Join(rules, "; "), fmt.Sprintf("that condition, or `hsctl start %s`", u.Name)
-	case "blocked":
-		if o.at != nil {
-			u = o.at
-		}
-		switch {
-		case u.Cap.Kind != "":
-			return o.what, "hsctl start " + u.Name
-		case c.Suspended != "":
-			return o.what, "hsctl resume"
-		}
-		return o.what, "that file, and `hsctl reload`"
-	case "gate":
-		return o.String(), "an object that opens it: `hsctl objects` lists what exists"
-	case "needs":
-		t := c.Units[o.what]
-		deeper, remedy := c.unmet(t, c.obstacle(t))
-		if t.Machine.State == service.Up {
-			deeper, remedy = "it is on its way down", "wait"
-		}
-		return fmt.Sprintf("needs %s, which is %s: %s", t.Name, c.public(t), deeper), remedy
-	case "after":
-		return o.String(), "wait"
-	case "backoff":
-		return o.what, "hsctl restart " + u.Name
-	}
-	return o.what, "wait, or hsctl start " + u.Name
-}
-
 // couldHold calls fn for each rule that could hold a service, with the name by
 // which the rule requires it.
 func (c *Core) couldHold(name string, fn func(r *rule.Rule, required string)) {
