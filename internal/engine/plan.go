@@ -187,6 +187,8 @@ func (c *Core) unwanted(u *Unit) obstacle {
 	switch {
 	case u.pull() == hold.Up:
 		return obstacle{}
+	case u.def == nil && u.Cap.Kind != "":
+		return obstacle{kind: "blocked", what: "it is not defined any more, and kept: " + capText(&u.Cap)}
 	case u.def == nil:
 		return obstacle{kind: "blocked", what: "it is not defined any more"}
 	case u.def.Broken != "":

@@ -68,8 +68,10 @@ func (c *Core) unheld(u *Unit, o obstacle) (unmet, remedy string) {
 // same order.
 func (c *Core) unblocking(u *Unit) string {
 	switch {
+	case u.def == nil && u.Cap.Kind != "":
+		return fmt.Sprintf("`hsctl unblock %s` forgets it; or write it again, then `hsctl reload`", u.Name)
 	case u.def == nil:
-		return "`hsctl start " + u.Name + "`"
+		return "write it again, then `hsctl reload`"
 	case u.def.Broken != "":
 		return "mend that, then `hsctl reload`"
 	case u.def.Masked:

@@ -76,7 +76,9 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 		at := c.wall(m.NotBefore)
 		s.NextStart = &at
 	}
-	if s.State == stateUp {
+	if u.def == nil && m.State == service.Rest {
+		s.Reason = c.unwanted(u).what // how it came to rest matters no more
+	} else if s.State == stateUp {
 		s.Reason = c.heldFor(u) // what held it when it started may have gone
 	} else if n := len(u.History); n > 0 && u.History[n-1].To == s.State {
 		s.Reason = u.History[n-1].Reason
