@@ -32,7 +32,8 @@ down for good, block it.`,
   hsctl stop dnsmasq --no-wait`),
 		a.actCommand(engine.VerbRestart, "Stop and start it again, and forget failures",
 			`Stops the service and what needs it, and starts them again, in order. Failures
-and backoff are forgotten.`,
+and backoff are forgotten. One that is not to run, because it was stopped or
+nothing holds it, is not started: the exit status is 1, and start is for that.`,
 			`  hsctl restart dnsmasq`),
 		a.actCommand(engine.VerbReloadService, "Send it its reload_signal",
 			`Sends the service the reload_signal that its definition names. There is no

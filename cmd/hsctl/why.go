@@ -19,7 +19,8 @@ func (a *app) whyCommand() *cobra.Command {
 		Long: `Of a service that runs, prints the chain from the kernel's event to its start:
 event, object, rule with file and line, hold, transition. Of one that does not,
 prints the first fact that is missing, what would change it, and which services
-are down because of it; the exit status is then 1.`,
+are down because of it; the exit status is then 1. --not asks the same of one
+that runs: what would keep it from starting again, if anything would.`,
 		Example: `  hsctl why dhcp@wan0
   hsctl why --not dhcp@wan0     what would keep it from starting again`,
 		Args: oneService,
@@ -29,7 +30,7 @@ are down because of it; the exit status is then 1.`,
 		},
 		ValidArgsFunction: a.completeServices,
 	}
-	c.Flags().BoolVar(&not, "not", false, "why it does not run, even if it does")
+	c.Flags().BoolVar(&not, "not", false, "what would keep it from starting, even if it runs")
 	return c
 }
 

@@ -226,7 +226,8 @@ func (c *Core) apply(call *Call, u *Unit) string {
 		case u.want == hold.Keep && u.Machine.Active():
 			return fmt.Sprintf("%s is %s and nothing may restart it now: %s", u.Name, c.public(u), c.unwanted(u).what)
 		case u.want != hold.Up:
-			return fmt.Sprintf("%s is not running and is not to run: %s", u.Name, c.unwanted(u).what)
+			unmet, remedy := c.unmet(u, c.unwanted(u))
+			return fmt.Sprintf("%s is not running and is not to run: %s: %s", u.Name, unmet, remedy)
 		}
 		u.Gen++
 		u.Pardon = c.next()

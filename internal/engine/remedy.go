@@ -21,6 +21,9 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 	}
 	switch o.kind {
 	case "":
+		if u.Machine.State == service.Up {
+			return "nothing would keep it from starting again", ""
+		}
 		return "nothing is missing: it is " + c.public(u), "wait, or look at `hsctl status " + u.Name + "`"
 	case "unwanted":
 		return c.unheld(u, o)

@@ -37,7 +37,9 @@ func (c *Core) answerWhy(call *Call) {
 	}
 	o := c.obstacle(u)
 	unmet, remedy := c.unmet(u, o)
-	w.Unmet, w.Remedy = &unmet, &remedy
+	if w.Unmet = &unmet; remedy != "" {
+		w.Remedy = &remedy
+	}
 	if len(u.Holds) > 0 {
 		c.chain(u, &w, map[*Unit]bool{})
 	}
