@@ -34,8 +34,10 @@ func printMetrics(w io.Writer, r *status.Report) {
 	family := func(name, kind, help string) { fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind) }
 	family("hotsvc_info", "gauge", "The daemon.")
 	fmt.Fprintf(w, "hotsvc_info{version=%s} 1\n", label(r.Version))
-	family("hotsvc_degraded", "gauge", "What the daemon cannot promise on this system, and problems of its configuration.")
-	fmt.Fprintf(w, "hotsvc_degraded %d\n", len(r.Degraded)+len(r.Config.Problems))
+	family("hotsvc_degraded", "gauge", "What is degraded, as status says it: what the daemon cannot promise, and a configuration that is not what the files say.")
+	fmt.Fprintf(w, "hotsvc_degraded %d\n", len(r.Degraded))
+	family("hotsvc_config_problems", "gauge", "Errors and warnings in the files of the configuration.")
+	fmt.Fprintf(w, "hotsvc_config_problems %d\n", len(r.Config.Problems))
 	services := func(name, kind, help string, value func(*status.Service) any) {
 		family(name, kind, help)
 		for i := range r.Services {

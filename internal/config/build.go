@@ -33,6 +33,7 @@ type material struct {
 	trees    []dialect.Found // of the directories of services
 	found    []toml.Problem  // while reading, of anything but the trees
 	notes    []note
+	despite  bool                      // the files say something else by now, with errors
 	looked   map[string][]toml.Problem // Input.Look's, by the file of the definition
 }
 
@@ -142,9 +143,15 @@ func (b *builder) parseService(f file) {
 		// Known, so that what names it is not wrong as well.
 		broken := service.New(name)
 		broken.Pos = toml.Pos{File: f.path}
-		broken.Masked, broken.Broken = true, "its file has a problem: "+f.path
+		broken.Masked, broken.Broken = true, fileError+b.errorIn(f.path)
 		b.services[name] = &broken
 	}
+}
+
+// errorIn returns where the first error is in a file that has one.
+func (b *builder) errorIn(file string) string {
+	all := b.problems.Sorted()
+	return all[slices.IndexFunc(all, func(p toml.Problem) bool { return p.Pos.File == file && !p.Warning })].Pos.String()
 }
 
 // effective lists the files that matter: of each name the last good one, and the

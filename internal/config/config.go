@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path"
 	"slices"
 
 	"hotsvc/internal/rule"
@@ -27,9 +28,34 @@ func (c *Config) Whole() bool { return !toml.HasErrors(c.native) }
 // another one, which is not whole: the problems are that one's.
 func (c *Config) Despite(files *Config) *Config {
 	kept := *c
-	kept.Problems, kept.native, kept.made.found = files.Problems, files.native, files.native
+	kept.Problems, kept.native, kept.made.found, kept.made.despite = files.Problems, files.native, files.native, true
 	return &kept
 }
+
+// Degraded says in one line how what is in force is not what the files say, or "".
+func (c *Config) Degraded() string {
+	switch {
+	case c.Whole():
+		return ""
+	case c.made.despite:
+		return "the last good configuration of this boot is in force, for the files have errors: mend them, then `hsctl reload`"
+	}
+	return "configuration files with an error are left out: mend them, then `hsctl reload`"
+}
+
+// ErrorOf says what is wrong with the file of a service, or "".
+func (c *Config) ErrorOf(name string) string {
+	template, _ := service.Split(name)
+	for _, p := range c.Problems {
+		file := path.Base(p.Pos.File)
+		if !p.Warning && (file == name+suffix || file == template+suffix) && c.Settings.layerOf(p.Pos.File) > 0 {
+			return fileError + p.String()
+		}
+	}
+	return ""
+}
+
+const fileError = "its file has an error: "
 
 // Settings is hotsvc.toml.
 type Settings struct {

@@ -171,7 +171,7 @@ func TestStartWithBadFiles(t *testing.T) {
 	in.Strict = false
 	c, problems := Load(in)
 	want := `rule a
-service bad: its file has a problem: /etc/services/bad.toml
+service bad: its file has an error: /etc/services/bad.toml:1:1
 service fw
 service x
 service y

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -270,6 +271,7 @@ func TestEditorsMistakeAndACrashLoseNothing(t *testing.T) {
 		// Somebody is in the middle of an edit when the daemon dies.
 		m.service("a", "exec_start = [\"sh\", ")
 		m.rules("[[rule]]\nname = 'half\n")
+		m.service("new", "exec_start = 'half")
 		m.End(syscall.SIGKILL)
 		m.boot()
 		for n, pid := range pids {
@@ -277,8 +279,15 @@ func TestEditorsMistakeAndACrashLoseNothing(t *testing.T) {
 				m.Errorf("%s has pid %d (before %d), want %s", n, *s.Pid, pid, s.Want)
 			}
 		}
-		if r := m.report(); len(r.Config.Problems) < 2 {
-			m.Errorf("problems: %v", r.Config.Problems)
+		const inForce = "the last good configuration of this boot is in force"
+		if r := m.report(); len(r.Config.Problems) < 2 || !slices.ContainsFunc(r.Degraded, func(d string) bool { return strings.Contains(d, inForce) }) {
+			m.Errorf("degraded %q, problems: %v", r.Degraded, r.Config.Problems)
+		}
+		if out := m.do("status"); !strings.Contains(out, "degraded: "+inForce) {
+			m.Errorf("status does not say what is in force:\n%s", out)
+		}
+		if out := m.fails(3, "why", "new"); !strings.Contains(out, "no service new: its file has an error: "+m.Path("services/new.toml:1:")) {
+			m.Errorf("why new:\n%s", out)
 		}
 		if !strings.Contains(m.Said(), "goes on with the last good one of this boot") {
 			m.Error("the log does not say so")

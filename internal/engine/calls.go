@@ -163,6 +163,9 @@ func (c *Core) nameProblem(name string) string {
 			return fmt.Sprintf("%s is a link, not a service; services on it: %s", name, c.servicesOn(o.Life.Key))
 		}
 	}
+	if wrong := c.conf.ErrorOf(name); wrong != "" {
+		return fmt.Sprintf("no service %s: %s", name, wrong)
+	}
 	return fmt.Sprintf("no service %s: `hsctl status` lists what there is", name)
 }
 

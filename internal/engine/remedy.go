@@ -28,6 +28,9 @@ func (c *Core) unmet(u *Unit, o obstacle) (unmet, remedy string) {
 	case "unwanted":
 		return c.unheld(u, o)
 	case "blocked":
+		if wrong := c.conf.ErrorOf(u.Name); o.at == nil && u.def != nil && u.def.Broken != "" && wrong != "" {
+			return wrong, c.unblocking(u)
+		}
 		return o.what, c.unblocking(at)
 	case "gate":
 		return o.String(), at.opening()

@@ -22,6 +22,9 @@ func (c *Core) Report(patterns []string) status.Report {
 		Services: []status.Service{}, Sources: []object.SourceStatus{},
 		Config: status.Config{Generation: c.Generation, Loaded: c.Loaded, Problems: slices.Concat([]toml.Problem{}, c.conf.Problems)},
 	}
+	if d := c.conf.Degraded(); d != "" {
+		r.Degraded = append(r.Degraded, d)
+	}
 	if c.Suspended != "" {
 		r.Suspended = &c.Suspended
 	}
