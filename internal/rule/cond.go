@@ -54,6 +54,9 @@ func (c checker) key(k toml.Key) {
 		c.problems.Errorf(k.Pos, "%s", wrong)
 		return
 	}
+	if odd := unlikely(k.Name); odd != "" {
+		c.problems.Warnf(k.Pos, "%s", odd)
+	}
 	values := []*toml.Value{k.Value}
 	if k.Value.Kind == toml.List {
 		values = k.Value.List
@@ -63,7 +66,7 @@ func (c checker) key(k toml.Key) {
 			c.problems.Errorf(v.Pos, "%s", wrong)
 		} else if v.Kind == toml.Text {
 			c.refs(k.Name, v)
-			c.warn(k.Name, v)
+			c.warn(w, v)
 		}
 	}
 }
@@ -118,9 +121,21 @@ func braced(wrong string) string {
 
 var usbID = regexp.MustCompile(`^(ID_VENDOR_ID|ID_MODEL_ID|ATTRS?\{(idVendor|idProduct|bcdDevice)\})$`)
 
+var (
+	comparison  = regexp.MustCompile(`^!?[<>=]`)
+	bareAddress = regexp.MustCompile(`^!?([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-f:]*:[0-9a-f:]*)$`)
+)
+
 // warn speaks of patterns that are legal and mostly not meant.
-func (c checker) warn(name string, v *toml.Value) {
+func (c checker) warn(w word, v *toml.Value) {
+	name := w.name
 	switch {
+	case w.is == isNumber && comparison.MatchString(v.Text):
+		c.problems.Warnf(v.Pos, "%s: %s: numbers are equal or not, there is no < or >: write a number, or \"!1500\" for any other", name, toml.Quote(v.Text))
+	case (name == "mac" || name == "permaddr") && strings.ContainsAny(v.Text, "ABCDEF") && !strings.ContainsAny(v.Text, "~["):
+		c.problems.Warnf(v.Pos, "%s: the kernel writes it in lower case: %s", name, toml.Quote(strings.ToLower(v.Text)))
+	case (name == "address4" || name == "address6") && bareAddress.MatchString(v.Text):
+		c.problems.Warnf(v.Pos, "%s: an address has its prefix length: write %s", name, toml.Quote(v.Text+"/*"))
 	case strings.Contains(v.Text, "|") && !strings.Contains(v.Text, "~"):
 		c.problems.Warnf(v.Pos, "%s: | means itself: for several patterns write a list, %s", name, toml.QuoteAll(strings.Split(v.Text, "|")))
 	case name == "operstate" && v.Text == "up":

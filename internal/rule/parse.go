@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,6 +75,12 @@ func parseRule(t *toml.Table, damping *Damping, p *toml.Problems) Rule {
 	if k := d.Key("damping"); k != nil {
 		if got, ok := ParseDamping(k, p); ok {
 			r.Damping = got
+		}
+	}
+	for _, k := range t.Keys {
+		if _, wrong := lookup(cmp.Or(r.Object, object.Device), k.Name); deviceWord.MatchString(k.Name) {
+			d.Key(k.Name)
+			p.Errorf(k.Pos, "%s", cmp.Or(wrong, fmt.Sprintf("%s is a word: write it inside match = { %s = … }", k.Name, k.Name)))
 		}
 	}
 	d.Done()

@@ -78,6 +78,34 @@ var deviceWords = []string{
 // Keys that tell of an event, not of a device.
 var eventKeys = []string{"ACTION", "SEQNUM", "HOTPLUG", "DISK_MEDIA_CHANGE", "DEVPATH_OLD"}
 
+// Keys of udev's rules that look like properties and are none, and what to write.
+var udevKeys = map[string]string{
+	"KERNELS":    `write KERNEL for the device's own name, PARENT for that of the one above, "ATTRS{…}" for what any above has`,
+	"SUBSYSTEMS": "write SUBSYSTEM, which is the device's own",
+	"DRIVERS":    "write DRIVER, which is the device's own",
+	"SYMLINK":    "write DEVNAME, which is the kernel's name of the node",
+	"TAG":        "leave it out, for tags are udevd's",
+	"TAGS":       "leave it out, for tags are udevd's",
+	"ENV":        "write the property itself, such as ID_BUS",
+}
+
+// unlikely says why no device will have a word, although one could, or "".
+func unlikely(name string) string {
+	if slices.Contains(deviceWords, name) || !deviceWord.MatchString(name) {
+		return ""
+	}
+	if instead := udevKeys[name]; instead != "" {
+		return fmt.Sprintf("%s is a key of udev's rules, not a property of devices: %s", name, instead)
+	}
+	if guess := toml.Slip(name, deviceWords); guess != "" && len(name) > 4 {
+		return fmt.Sprintf("the kernel tells no %s of devices; did you mean %s?", name, guess)
+	}
+	if strings.HasPrefix(name, "ID_") {
+		return name + " is made by udevd alone, and hotsvc does not ask it: use ID_BUS, ID_VENDOR_ID, ID_MODEL_ID, ID_SERIAL_SHORT, ID_USB_INTERFACE_NUM or an ATTRS{…}"
+	}
+	return ""
+}
+
 var (
 	deviceWord = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	attrWord   = regexp.MustCompile(`^ATTRS?\{[^{}]+\}$`)

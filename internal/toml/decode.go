@@ -1,6 +1,7 @@
 package toml
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,11 @@ func (d *Decoder) IsText(name string, v *Value) bool {
 // OneOf reads a text that is one of the choices.
 func (d *Decoder) OneOf(name string, to *string, choices ...string) {
 	k := d.Key(name)
-	if k == nil || !d.IsText(d.Prefix+name, k.Value) {
+	if k == nil {
+		return
+	}
+	if k.Value.Kind != Text {
+		d.Problems.Errorf(k.Value.Pos, "%s is %s, not %s", d.Prefix+name, Or(choices), cmp.Or(k.Value.Text, k.Value.Kind.String()))
 		return
 	}
 	if !slices.Contains(choices, k.Value.Text) {

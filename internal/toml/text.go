@@ -75,7 +75,15 @@ func QuoteTime(d time.Duration) string {
 // Nearest returns the candidate that somebody who wrote word most likely meant,
 // or "". Of equally near ones the first wins.
 func Nearest(word string, candidates []string) string {
-	best, limit := "", max(1, len(word)/3)+1
+	return within(max(1, len(word)/3), word, candidates)
+}
+
+// Slip is Nearest where no more than one letter was added, dropped, changed or
+// swapped: for words that may be meant as they stand.
+func Slip(word string, candidates []string) string { return within(1, word, candidates) }
+
+func within(most int, word string, candidates []string) string {
+	best, limit := "", most+1
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); c != word && d < limit {
 			best, limit = c, d
