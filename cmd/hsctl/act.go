@@ -147,7 +147,8 @@ func (a *app) holdCommand() *cobra.Command {
 		Short: "Hold it for as long as a command runs",
 		Long: `Takes a hold on the services, waits until they are up, and then becomes CMD.
 The hold ends with that process, however it dies. The exit status is CMD's. If
-the services do not come up in time, CMD is not run and nothing is held.`,
+the services do not come up in time, CMD is not run and nothing is held. So it
+is if there is no such command: the exit status is then 100, not a shell's 127.`,
 		Example: `  hsctl hold dhcp@wan0 -- ping -c 3 example.org
   hsctl hold sshd -- sh -c 'sleep 600'`,
 		Args: func(cmd *cobra.Command, args []string) error {

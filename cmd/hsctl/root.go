@@ -21,6 +21,8 @@ type app struct {
 	noColor bool
 	noWait  bool
 	timeout timeout
+
+	helpless error // help was asked for of a verb that there is not
 }
 
 // root is the whole command line.
@@ -44,16 +46,23 @@ Exit status: 0 yes, 1 no, 2 not in time, 3 no such service, 4 not permitted,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              cobra.ArbitraryArgs,
+		Version:           ownVersion(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-				return usage("there is no verb %q: did you mean %s?", args[0], strings.Join(like, " or "))
-			}
-			return usage("there is no verb %q: see `hsctl --help`", args[0])
+			return noVerb(cmd, args[0])
 		},
 	}
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if rest := cmd.Flags().Args(); cmd == root && len(rest) > 0 {
+			a.helpless = noVerb(cmd, rest[0])
+			return
+		}
+		help(cmd, args)
+	})
+	root.SetVersionTemplate("hsctl {{.Version}}\n")
 	// The order in which people look for them is the one of the source.
 	cobra.EnableCommandSorting = false
 	root.SuggestionsMinimumDistance = 2
@@ -66,6 +75,7 @@ Exit status: 0 yes, 1 no, 2 not in time, 3 no such service, 4 not permitted,
 	flags.BoolVar(&a.noColor, "no-color", false, "no colour, not even on a terminal; also $NO_COLOR")
 	flags.StringVar(&a.socket, "socket", "", "the daemon's socket at `PATH`; also $HOTSVC_SOCKET (else "+layout.SystemSocket+")")
 	flags.BoolP("help", "h", false, "this text; of a verb: all about it")
+	root.Flags().Bool("version", false, "the version of hsctl; the verb version asks the daemon for its own, too")
 	root.RegisterFlagCompletionFunc("timeout", cobra.FixedCompletions([]string{"0", "5s", "1m", "forever"}, cobra.ShellCompDirectiveNoFileComp))
 
 	add := func(id, title string, commands ...*cobra.Command) {
@@ -83,6 +93,14 @@ Exit status: 0 yes, 1 no, 2 not in time, 3 no such service, 4 not permitted,
 		root.AddCommand(h.command())
 	}
 	return root
+}
+
+// noVerb is the error for a verb that there is not.
+func noVerb(root *cobra.Command, verb string) error {
+	if like := root.SuggestionsFor(verb); len(like) > 0 {
+		return usage("there is no verb %q: did you mean %s?", verb, strings.Join(like, " or "))
+	}
+	return usage("there is no verb %q: see `hsctl --help`", verb)
 }
 
 // usageTemplate is cobra's with what most verbs have in common said once.
