@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 
 	"hotsvc/internal/hold"
@@ -56,22 +57,31 @@ func (c *Core) tellInterest() {
 	c.emit(Effect{Kind: EffectInterest, Interest: c.interest})
 }
 
-// linkInner makes edges of the holds that services took from inside. One that a
-// new configuration has closed a circle around ends: nothing could stop any more.
+// linkInner makes edges of the holds that services took from inside. One that
+// closes a circle ends: nothing could stop any more. A new configuration may have
+// closed it, or a daemon's death before the record of an end was written: the
+// newer hold was taken when the older one was gone, so that is the one to keep.
 func (c *Core) linkInner(names []string) {
+	type edge struct {
+		of, by *Unit
+		hold   hold.Hold
+	}
+	var edges []edge
 	for _, n := range names {
 		u := c.Units[n]
-		for _, h := range slices.Clone(u.Holds) {
-			holder, inner := h.Service()
-			p := c.Units[holder]
-			switch {
-			case !inner || p == nil: // a service may be called "boot" or "admin", too
-			case u.reaches(p, map[*Unit]bool{}):
-				c.drop(u, u.heldBy(h.Holder), h.Holder+": the hold would close a circle now")
-			default:
-				p.inner = append(p.inner, u)
+		for _, h := range u.Holds {
+			if holder, inner := h.Service(); inner && c.Units[holder] != nil { // a service may be called "boot" or "admin", too
+				edges = append(edges, edge{u, c.Units[holder], h})
 			}
 		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(b.hold.Number, a.hold.Number) })
+	for _, e := range edges {
+		if e.of.reaches(e.by, map[*Unit]bool{}) {
+			c.drop(e.of, e.of.heldBy(e.hold.Holder), e.hold.Holder+": the hold would close a circle now")
+			continue
+		}
+		e.by.inner = append(e.by.inner, e.of)
 	}
 }
 

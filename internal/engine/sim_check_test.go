@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -83,7 +84,9 @@ func firstDifference(a, b []Effect) string {
 		case i >= len(b):
 			return a[i].String() + ", and none"
 		case !reflect.DeepEqual(a[i], b[i]):
-			return fmt.Sprintf("%s %s, and %s %s", &a[i], a[i].Record, &b[i], b[i].Record)
+			was, _ := json.Marshal(a[i])
+			now, _ := json.Marshal(b[i])
+			return fmt.Sprintf("%s, and %s", was, now)
 		}
 	}
 	return "none"

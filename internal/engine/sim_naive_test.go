@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -80,6 +81,11 @@ func newNaive(sh *shape, conf *config.Config, disk map[string][]byte, global []b
 		}
 	}
 	n.suspended = g.Suspended != ""
+	type taken struct {
+		of, by string
+		number int64
+	}
+	var inner []taken
 	for s, b := range disk {
 		u := decodeRecord(b)
 		for _, h := range u.Holds {
@@ -90,7 +96,7 @@ func newNaive(sh *shape, conf *config.Config, disk map[string][]byte, global []b
 					n.holds[naiveKey{rule, h.Life.Key.ID, s}] = &naiveHold{ends: h.Deadline}
 				}
 			} else if by, ok := h.Service(); ok {
-				n.hold(n.inner, s, by)
+				inner = append(inner, taken{s, by, h.Number})
 			} else if answered := h.Count - h.Asked; answered > 0 {
 				n.person(s)[h.Holder] = answered
 			}
@@ -104,6 +110,12 @@ func newNaive(sh *shape, conf *config.Config, disk map[string][]byte, global []b
 			n.gates[s] = &naiveGate{g.Open, g.Known, g.Was, g.LeftAt}
 		}
 		n.mention(s)
+	}
+	slices.SortFunc(inner, func(a, b taken) int { return cmp.Compare(b.number, a.number) })
+	for _, t := range inner { // an older one that closes a circle had ended when a newer one was taken
+		if !n.waitsFor(t.of, t.by, map[string]bool{}) {
+			n.hold(n.inner, t.of, t.by)
+		}
 	}
 	return n
 }

@@ -53,6 +53,7 @@ func Resume(opt Options, conf *config.Config, snapshot []byte, now Now) (*Core, 
 	}
 	c.link()
 	c.want()
+	c.judge()
 	c.replan, c.relink = false, false
 	c.effects = nil
 	return c, nil

@@ -208,8 +208,8 @@ func (w *world) retire(name string) {
 // forgotten has the ends of a service be written, as it were.
 func (w *world) forgotten(name string) {
 	w.t.Helper()
-	w.retire(name)
 	eventually(w.t, name+" is forgotten", func() bool {
+		w.retire(name) // nothing, while it still runs
 		w.Supervisor.mu.Lock()
 		defer w.Supervisor.mu.Unlock()
 		return w.services[name] == nil
