@@ -148,10 +148,10 @@ func (b *builder) parseService(f file) {
 	}
 }
 
-// errorIn returns where the first error is in a file that has one.
+// errorIn returns the first error in a file that has one.
 func (b *builder) errorIn(file string) string {
 	all := b.problems.Sorted()
-	return all[slices.IndexFunc(all, func(p toml.Problem) bool { return p.Pos.File == file && !p.Warning })].Pos.String()
+	return all[slices.IndexFunc(all, func(p toml.Problem) bool { return p.Pos.File == file && !p.Warning })].String()
 }
 
 // effective lists the files that matter: of each name the last good one, and the

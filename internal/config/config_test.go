@@ -171,7 +171,7 @@ func TestStartWithBadFiles(t *testing.T) {
 	in.Strict = false
 	c, problems := Load(in)
 	want := `rule a
-service bad: its file has an error: /etc/services/bad.toml:1:1
+service bad: its file has an error: /etc/services/bad.toml:1:1: a service needs exec_start: write exec_start = ["program", "argument"]
 service fw
 service x
 service y

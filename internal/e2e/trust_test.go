@@ -186,16 +186,27 @@ func TestRunDirThatOthersMayWriteIsRefused(t *testing.T) {
 	})
 }
 
-// An env_file has a say in what runs, so it is refused alike.
+// An env_file has a say in what runs, so it is refused alike: beforehand, and at a
+// start, for it may have become so.
 func TestEnvFileThatOthersMayWriteFailsTheStart(t *testing.T) {
 	live(t, func(m *machine) {
 		m.file("env", "SECRET=xyzzy\n")
 		m.service("a", `exec_start = ["sleep", "1000"]`+"\nenv_file = [\""+m.Path("env")+"\"]")
 		m.mode("env", 0o666)
 		m.boot()
-		if out := m.fails(1, "start", "a"); !strings.Contains(out, "env_file: others may write to "+m.Path("env")+" (mode 0666): chmod go-w "+m.Path("env")) {
-			m.Errorf("said:\n%s", out)
+		refused := func(args ...string) {
+			m.Helper()
+			if out := m.fails(1, args...); !strings.Contains(out, "env_file: others may write to "+m.Path("env")+" (mode 0666): chmod go-w "+m.Path("env")) {
+				m.Errorf("%v said:\n%s", args, out)
+			}
 		}
+		refused("start", "a")
+		refused("reload")
+		refused("check", m.Dir)
+		m.mode("env", 0o600)
+		m.do("reload")
+		m.mode("env", 0o666)
+		refused("start", "a")
 		m.mode("env", 0o600)
 		m.do("start", "a")
 	})
