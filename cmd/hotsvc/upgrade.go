@@ -270,12 +270,15 @@ func (s *successor) become(lock *os.File, listener *net.UnixListener, outputs []
 	if err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
-	env, err := bequeath(map[string][]*os.File{"lock": {lock}, "control": {socket}, "output": outputs}, signals)
+	kept := map[string][]*os.File{"lock": {lock}, "control": {socket}, "output": outputs}
+	env, err := bequeath(kept, signals)
 	if err != nil {
 		return err
 	}
 	log.Info("goes on as " + s.path)
 	err = syscall.Exec(s.image(), os.Args, env)
 	log.Error("upgrade: cannot become "+s.path+", goes on as before", "err", err)
-	return errors.Join(err, syscall.Exec("/proc/self/exe", os.Args, env))
+	err = errors.Join(err, syscall.Exec("/proc/self/exe", os.Args, env))
+	runtime.KeepAlive(kept) // only their numbers are used above, and the collector closes what nobody has
+	return err
 }

@@ -16,8 +16,8 @@ import (
 	"hotsvc/internal/livetest"
 )
 
-// deathsEnv says at which effects TestDaemonDiesAtEveryEffect kills: "all" (make
-// crash), a number of them, or those of one play: "rename run/global #3, open run/lock #2".
+// deathsEnv says at which effects TestDaemonDiesAtEveryEffect kills: a few, or "all"
+// (make crash), a number of them, or those of one play: "rename run/global #3, open run/lock #2".
 const deathsEnv = "HOTSVC_E2E_DEATHS"
 
 const (
@@ -29,9 +29,6 @@ const (
 // its effects, and every second time the next daemon is killed, too, soon after.
 // At the end all must be as if nobody had died.
 func TestDaemonDiesAtEveryEffect(t *testing.T) {
-	if os.Getenv(deathsEnv) == "" {
-		t.Skip("a second for each death: `make crash` runs it")
-	}
 	for _, with := range []string{"cgroups", "no cgroups"} {
 		for quarter := range 2 {
 			t.Run(fmt.Sprint(with, " ", quarter), func(t *testing.T) {
