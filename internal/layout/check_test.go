@@ -43,13 +43,13 @@ func TestCheckReadsTheTreesThatItsSettingsName(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		"none named": {map[string]string{"services/a.toml": "exec_start=['a']", "hotsvc.toml": "log='warn'"}, []string{"a"}},
+		"none named": {map[string]string{"services/a.toml": "exec_start = ['sh']", "hotsvc.toml": "log='warn'"}, []string{"a"}},
 		"a tree": {map[string]string{
 			"hotsvc.toml": "services=['" + usual + "/services', 'runit:DIR/sv']", "rules.d/50-r.toml": needsDowned,
-			"services/a.toml": "exec_start=['a']", "sv/web/run": run, "sv/downed/run": run, "sv/downed/down": "",
+			"services/a.toml": "exec_start = ['sh']", "sv/web/run": run, "sv/downed/run": run, "sv/downed/down": "",
 		}, []string{"a", "downed", "web"}},
 		"a tree below it": {map[string]string{"hotsvc.toml": "services=['runit:" + usual + "/sv']", "sv/web/run": run}, []string{"web"}},
-		"other rules":     {map[string]string{"hotsvc.toml": "rules=['DIR/more']", "more/50-r.toml": needsDowned, "services/downed.toml": "exec_start=['a']"}, []string{"downed"}},
+		"other rules":     {map[string]string{"hotsvc.toml": "rules=['DIR/more']", "more/50-r.toml": needsDowned, "services/downed.toml": "exec_start = ['sh']"}, []string{"downed"}},
 		"settings alone":  {map[string]string{"hotsvc.toml": "log='warn'"}, nil},
 	} {
 		conf, problems := Check(place(t, c.files), nil)
@@ -101,7 +101,7 @@ func TestSettingsOfAnOrdinaryUserCount(t *testing.T) {
 		"services=['DIR/more']":             {"b"},
 		"rules=['DIR/rules.d']\nlog='warn'": {"a"},
 	} {
-		dir := place(t, map[string]string{"services/a.toml": "exec_start=['a']", "more/b.toml": "exec_start=['b']", "hotsvc.toml": text})
+		dir := place(t, map[string]string{"services/a.toml": "exec_start = ['sh']", "more/b.toml": "exec_start = ['sh']", "hotsvc.toml": text})
 		l := Layout{Config: filepath.Join(dir, "hotsvc.toml"), home: dir}
 		if conf, problems := l.Read(); len(problems) > 0 || !slices.Equal(own(conf), want) {
 			t.Errorf("%q: %v", text, problems)

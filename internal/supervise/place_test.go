@@ -33,6 +33,7 @@ func runsOn(t *testing.T, w *world, meanwhile func()) {
 	if alive(pid) {
 		t.Error("it cannot be ended")
 	}
+	w.forgotten("a")
 }
 
 // The first daemon of an early boot finds no cgroup2; the next one would.

@@ -42,6 +42,7 @@ func TestKillModeMain(t *testing.T) {
 		w.kill("a", 2)
 		w.event("a", 2, service.Empty)
 		w.event("a", 2, service.Exited)
+		w.forgotten("a")
 		if _, _, live, err := w.Load(); err != nil || len(live) != 0 {
 			t.Errorf("live %+v, %v", live, err)
 		}
