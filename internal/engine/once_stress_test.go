@@ -56,7 +56,10 @@ type onceLate struct {
 }
 
 func TestOnceStress(t *testing.T) {
-	const interleavings, steps = 10_000, 40
+	interleavings, steps := 10_000, 40
+	if testing.Short() {
+		interleavings = 500
+	}
 	for seed := range uint64(interleavings) {
 		w := newOnceWorld(t, seed)
 		for range steps {

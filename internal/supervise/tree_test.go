@@ -287,6 +287,7 @@ func TestCgroupsAreRemoved(t *testing.T) {
 	w.kill("a", 1)
 	w.event("a", 1, service.Empty)
 	w.event("a", 1, service.Exited)
+	w.forgotten("a")
 	eventually(t, "its cgroups are gone", func() bool { _, err := os.Stat(filepath.Dir(c.dir(Tree{"a", 1}))); return os.IsNotExist(err) })
 	w.Close(false)
 	if _, err := os.Stat(c.root); !os.IsNotExist(err) {
