@@ -262,8 +262,11 @@ func (c *Core) fire(u *Unit, e service.Event) {
 	if u.def == nil && m.State == service.Rest {
 		return
 	}
-	active := m.Active()
+	active, up := m.Active(), m.State == service.Up
 	acts := m.Step(c.now.Mono, u.eff, e)
+	if m.State == service.Up && !up {
+		c.cameUp(u)
+	}
 	if active && !m.Active() {
 		u.Latch = u.newest // how it ends counts against the holds that it had, and no newer one
 	}

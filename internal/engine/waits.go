@@ -79,7 +79,7 @@ type verdict struct {
 func (c *Core) waits() {
 	for i := 0; i < len(c.Waits); {
 		w := c.Waits[i]
-		v := verdict{}
+		v := verdict{over: w.Met}
 		if !w.Met {
 			v = c.judgeWait(&w)
 		}
@@ -106,6 +106,16 @@ func (c *Core) waits() {
 		c.answer(w.ID, c.done(&w))
 		c.replan = true // an instance may be forgotten now
 		i = 0
+	}
+}
+
+// cameUp meets the waits for a service at the moment when it comes up: it may be
+// down again by the end of the Step, whose inputs are what came together.
+func (c *Core) cameUp(u *Unit) {
+	for i := range c.Waits {
+		if w := &c.Waits[i]; w.Service == u.Name && !u.must && (w.Goal == waitUp || w.Goal == waitNew && u.Ran >= w.Gen) {
+			w.Met = true
+		}
 	}
 }
 
