@@ -205,6 +205,8 @@ func TestEnvFileThatOthersMayWriteFailsTheStart(t *testing.T) {
 		refused("check", m.Dir)
 		m.mode("env", 0o600)
 		m.do("reload")
+		m.Is("a", "up") // who asked for it is not forgotten
+		m.do("stop", "a")
 		m.mode("env", 0o666)
 		refused("start", "a")
 		m.mode("env", 0o600)
