@@ -129,8 +129,9 @@ func (n *naive) want(s string, core *Core, path []string) hold.Level {
 }
 
 // dropInner follows the one fact that a machine's state makes: what a service
-// held from inside ends when it rests and is not wanted, or has failed; not
-// while it is to be kept.
+// held from inside ends when it rests and is not wanted, or has failed or is done:
+// whose call fails by that may have been the last to want it. Not while it is to be
+// kept.
 func (n *naive) dropInner(w *world) {
 	for s, holders := range n.inner {
 		for by := range holders {
@@ -141,7 +142,7 @@ func (n *naive) dropInner(w *world) {
 			switch {
 			case p != nil && p.Machine.State != service.Rest:
 				w.bad("the hold of %s on %s ended while it was %v", by, s, p.Machine.State)
-			case p != nil && n.want(by, w.core, nil) == hold.Keep && p.Machine.Why != service.Failed:
+			case p != nil && n.want(by, w.core, nil) == hold.Keep && p.Machine.Why != service.Failed && p.Machine.Why != service.Done:
 				w.bad("the hold of %s on %s ended while it was to be kept", by, s)
 			}
 			delete(holders, by)
