@@ -388,17 +388,3 @@ func (u *Unit) required(holder string) int {
 	}
 	return 0
 }
-
-func (c *Core) answer(id int64, value any) {
-	if id == 0 {
-		return
-	}
-	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: id, Value: value}})
-}
-
-func (c *Core) refuse(id int64, code Code, why string) {
-	if id == 0 {
-		return
-	}
-	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: id, Code: code, Error: why}})
-}

@@ -109,6 +109,20 @@ func (c *Core) waits() {
 	}
 }
 
+func (c *Core) answer(id int64, value any) {
+	if id == 0 {
+		return
+	}
+	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: id, Value: value}})
+}
+
+func (c *Core) refuse(id int64, code Code, why string) {
+	if id == 0 {
+		return
+	}
+	c.replies = append(c.replies, Effect{Kind: EffectReply, Reply: &Reply{ID: id, Code: code, Error: why}})
+}
+
 // cameUp meets the waits for a service at the moment when it comes up: it may be
 // down again by the end of the Step, whose inputs are what came together.
 func (c *Core) cameUp(u *Unit) {

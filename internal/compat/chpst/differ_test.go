@@ -51,7 +51,7 @@ func TestBusyboxsOptionsAreThereToo(t *testing.T) {
 		{"me", "chpst -U 77:88 sh -c 'echo $UID $GID'", 0, "77 88"},
 		{"me", "envuidgid 4294967295 true", 111, ""},
 		{"me", "envuidgid 4294967296 true", 111, ""},
-		{"me", "chpst -C p pwd", 0, "/work/p"},
+		{"me", "chpst -C p pwd", 0, "/here/p"},
 		{"root", "chpst -/ root -C bin pwd", 0, "/bin"},
 		{"me", "chpst -C nosuch pwd", 111, ""},
 	})
@@ -172,7 +172,7 @@ func TestLockIsWaitedForAndHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		held := func() bool {
-			file, err := os.Open(filepath.Join(p.dir, "work/l"))
+			file, err := os.Open(filepath.Join(p.dir, "here/l"))
 			if err != nil {
 				return false
 			}
@@ -214,7 +214,7 @@ func TestTightLimitsNeverEndChpstItself(t *testing.T) {
 	p.furnish(t)
 	for range 100 {
 		cmd, _, stderr := p.command("ours", "nobody", "exec chpst -m 10000000 -p 1 true")
-		cmd.Dir = filepath.Join(p.dir, "work")
+		cmd.Dir = filepath.Join(p.dir, "here")
 		if err := cmd.Run(); err != nil {
 			t.Fatalf("%v: %s", err, stderr)
 		}

@@ -43,7 +43,7 @@ func (p place) command(side, who, line string) (cmd *exec.Cmd, out, stderr *byte
 	line = regexp.MustCompile(`\bsee\b`).ReplaceAllString(line, "cat /proc/self/status /proc/self/limits /proc/self/stat /proc/self/environ")
 	line = regexp.MustCompile(`\bfds\b`).ReplaceAllString(line, "ls /proc/self/fd")
 	cmd = exec.Command("/bin/sh", "-c", line)
-	cmd.Dir = filepath.Join(p.dir, "work")
+	cmd.Dir = filepath.Join(p.dir, "here")
 	cmd.Env = []string{
 		"PATH=" + filepath.Join(p.dir, side) + ":" + filepath.Join(p.dir, "tools") + ":/usr/bin:/bin",
 		"A=0", "B=1", "Q=2", "USER=daemon", "HOME=/", "GORACE=atexit_sleep_ms=0",
@@ -72,31 +72,31 @@ func as(who string) *syscall.SysProcAttr {
 // furnish makes the directory that a line runs in.
 func (p place) furnish(t *testing.T) {
 	t.Helper()
-	if err := os.RemoveAll(filepath.Join(p.dir, "work")); err != nil {
+	if err := os.RemoveAll(filepath.Join(p.dir, "here")); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
 		"e/A": "v1 \t\nrest", "e/B": "", "e/C": "\n", "e/D": "a\x00b", "e/.dot": "x", "e/x=y": "z",
-		"dirs/Z": "1", "dirs/sub/W": "2", "file": "hello", "path/PATH": p.dir + "/work/p",
+		"dirs/Z": "1", "dirs/sub/W": "2", "file": "hello", "path/PATH": p.dir + "/here/p",
 		"unset/A": "1", "unset/B": "", "unset/C": "\n", "root/where": "in the root\n",
 	} {
-		p.make(t, "work/"+name, text, 0o644)
+		p.make(t, "here/"+name, text, 0o644)
 	}
 	for name, text := range map[string]string{
 		"p/only-in-p": "#!/bin/sh\necho only in p\n", "p/broken": "hello\n", "q/broken": "#!/bin/sh\necho q\n",
 		"p/noloader": "#!/nosuch/loader\n", "q/noloader": "#!/bin/sh\necho q\n", "q/notmine": "#!/bin/sh\necho q\n",
 	} {
-		p.make(t, "work/"+name, text, 0o755)
+		p.make(t, "here/"+name, text, 0o755)
 	}
-	p.make(t, "work/p/notmine", "#!/bin/sh\n", 0o644)
-	p.make(t, "work/secret/S", "x", 0o600)
+	p.make(t, "here/p/notmine", "#!/bin/sh\n", 0o644)
+	p.make(t, "here/secret/S", "x", 0o600)
 	for _, applet := range []string{"cat", "pwd"} {
-		p.make(t, "work/root/bin", "", 0)
-		if err := os.Link(filepath.Join(p.dir, "tools/busybox"), filepath.Join(p.dir, "work/root/bin", applet)); err != nil {
+		p.make(t, "here/root/bin", "", 0)
+		if err := os.Link(filepath.Join(p.dir, "tools/busybox"), filepath.Join(p.dir, "here/root/bin", applet)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"work", "work/root"} {
+	for _, dir := range []string{"here", "here/root"} {
 		if err := os.Chmod(filepath.Join(p.dir, dir), 0o777); err != nil {
 			t.Fatal(err)
 		}
