@@ -43,21 +43,27 @@ const inheritEnv = "HOTSVC_INHERIT"
 // one when it had no time for them any more: "1 15".
 const signalsEnv = "HOTSVC_SIGNALS"
 
-// inheritance takes what an image before this one kept, by name.
+// inheritance takes what an image before this one kept, by name. It comes before
+// anything is opened here: else the number of a descriptor that was not kept after
+// all could be that of the runtime's own eventfd, which would be closed as a
+// stranger's, and what has the number next, a log, would get the wake-ups.
 func inheritance() map[string][]*os.File {
 	text := os.Getenv(inheritEnv)
 	os.Unsetenv(inheritEnv)
-	if text != "" { // the kernel has named us after the descriptor; pgrep is to find us as before
-		os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
-	}
-	kept := map[string][]*os.File{}
+	open := map[int]string{}
 	for _, word := range strings.Fields(text) {
 		name, number, _ := strings.Cut(word, "=")
 		fd, err := strconv.Atoi(number)
-		if _, stale := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil || stale != nil {
-			continue
+		if _, stale := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err == nil && stale == nil {
+			open[fd] = name
 		}
+	}
+	kept := map[string][]*os.File{}
+	for fd, name := range open {
 		kept[name] = append(kept[name], os.NewFile(uintptr(fd), name))
+	}
+	if text != "" { // the kernel has named us after the descriptor; pgrep is to find us as before
+		os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 	}
 	return kept
 }

@@ -259,6 +259,21 @@ func TestTermJustBeforeAnUpgradeIsHeeded(t *testing.T) {
 	})
 }
 
+// A descriptor that was to be kept and is not open must not be taken for what
+// the new image has opened since under its number.
+func TestDescriptorsThatAreNotOpenAreNotKept(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("talks", `exec_start = ["sh", "-c", "while echo line; do sleep 0.01; done"]`)
+		m.file("hotsvc.toml", "")
+		cmd := m.command()
+		cmd.Env = append(cmd.Environ(), "HOTSVC_INHERIT=output=3 control=4 output=5 output=6 output=7 output=8 output=9")
+		m.Start(cmd)
+		m.do("start", "talks")
+		m.do("upgrade")
+		m.Until("it talks on", func() bool { return len(m.log("talks")) > 100 })
+	})
+}
+
 func TestEditorsMistakeAndACrashLoseNothing(t *testing.T) {
 	live(t, func(m *machine) {
 		m.rules(cableRule)
