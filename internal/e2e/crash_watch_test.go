@@ -59,21 +59,29 @@ var effects = map[int32]string{
 	unix.SYS_KILL: "kill", unix.SYS_PIDFD_SEND_SIGNAL: "kill", unix.SYS_PRLIMIT64: "limit", unix.SYS_PTRACE: "trace",
 }
 
-// filterEffects puts the filter on this thread.
+// filterEffects puts the filter on this thread. It has an eye only for calls out of
+// a program that lies in the lowest 4 GB, as Go's do. A shell lies elsewhere: while
+// one waits for our answer a signal interrupts its call, and it says "cannot fork".
 func filterEffects() (listener int, err error) {
 	const (
 		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		hasAny = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
 		ret    = unix.BPF_RET | unix.BPF_K
-		number = 0 // offsets in struct seccomp_data
+		number = 0  // offsets in struct seccomp_data
+		from   = 12 // the high half of the instruction pointer: this is no big-endian machine
 		args   = 16
 	)
-	code := []unix.SockFilter{{Code: load, K: number}}
+	code := []unix.SockFilter{
+		{Code: load, K: from},
+		{Code: equal, K: 0, Jt: 1},
+		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
+		{Code: load, K: number},
+	}
 	unless := func(nr, arg int, bits uint32, then, otherwise uint32) {
 		code = append(code,
 			unix.SockFilter{Code: equal, K: uint32(nr), Jf: 4},
-			unix.SockFilter{Code: load, K: uint32(args + 8*arg)}, // its low half: this is no big-endian machine
+			unix.SockFilter{Code: load, K: uint32(args + 8*arg)}, // its low half
 			unix.SockFilter{Code: hasAny, K: bits, Jf: 1},
 			unix.SockFilter{Code: ret, K: then},
 			unix.SockFilter{Code: ret, K: otherwise})
@@ -179,8 +187,8 @@ type (
 	}
 )
 
-// answer lets every call pass until nobody with the filter is left. The services
-// have inherited it: they ask too, and are none of our business.
+// answer lets every call pass until nobody with the filter is left. A service has
+// inherited it: one that is a Go program asks too, and is none of our business.
 func (w *watch) answer(listener int, process *os.Process) {
 	daemon := process.Pid
 	defer unix.Close(listener)
