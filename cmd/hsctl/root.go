@@ -62,6 +62,7 @@ Exit status: 0 yes, 1 no, 2 not in time, 3 no such service, 4 not permitted,
 		}
 		help(cmd, args)
 	})
+	root.SetHelpCommand(helpCommand())
 	root.SetVersionTemplate("hsctl {{.Version}}\n")
 	// The order in which people look for them is the one of the source.
 	cobra.EnableCommandSorting = false
@@ -101,6 +102,32 @@ func noVerb(root *cobra.Command, verb string) error {
 		return usage("there is no verb %q: did you mean %s?", verb, strings.Join(like, " or "))
 	}
 	return usage("there is no verb %q: see `hsctl --help`", verb)
+}
+
+// helpCommand is cobra's, but that it fails where there is no such verb.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [VERB]",
+		Short: "all about a verb",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root := cmd.Root()
+			about, _, err := root.Find(args)
+			if len(args) > 0 && (err != nil || about == root) {
+				return noVerb(root, args[0])
+			}
+			return about.Help()
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (verbs []cobra.Completion, _ cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				for _, c := range cmd.Root().Commands() {
+					if c.IsAvailableCommand() {
+						verbs = append(verbs, cobra.CompletionWithDesc(c.Name(), c.Short))
+					}
+				}
+			}
+			return verbs, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 // usageTemplate is cobra's with what most verbs have in common said once.
