@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -267,41 +266,19 @@ func (o *outputs) opened() (fifos []*os.File) {
 	return fifos
 }
 
-// close ends all pumps. With leave, what is in the FIFOs is for the next daemon.
+// close ends all pumps. With leave, what is in the FIFOs is for the next daemon;
+// else what has been killed has come to its end, and so do the pumps, by themselves.
 func (o *outputs) close(leave bool) {
 	o.mu.Lock()
 	o.closed = true
-	var pumps []*svlog.Pump
 	for _, e := range o.all {
-		if e.pump != nil {
-			pumps = append(pumps, e.pump)
-		}
 		if e.keep != nil {
 			e.keep.Close()
 		}
 	}
 	o.mu.Unlock()
-	timer := time.NewTimer(closePatience)
-	defer timer.Stop()
-	if !leave { // what has been killed has come to its end, and so will they
-		for _, p := range pumps {
-			select {
-			case <-p.Done():
-			case <-timer.C:
-				timer.Reset(0)
-			}
-		}
-		timer.Reset(closePatience)
+	if !leave {
+		o.pumps.Ended(closePatience)
 	}
-	for _, p := range pumps {
-		p.Stop()
-	}
-	for _, p := range pumps {
-		select {
-		case <-p.Done():
-		case <-timer.C:
-			return // it is stuck in the disk
-		}
-	}
-	o.pumps.Close()
+	o.pumps.Close(closePatience)
 }

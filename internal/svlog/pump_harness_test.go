@@ -119,8 +119,7 @@ func (p *pumping) start(change func(*pumping)) {
 	if p.Pump, err = all.Resume("a", p.path("fifo")); err != nil {
 		p.t.Fatal(err)
 	}
-	end := p.Pump
-	p.t.Cleanup(func() { p.writer.Close(); <-end.Done(); all.Close() })
+	p.t.Cleanup(func() { p.writer.Close(); all.Ended(time.Minute); all.Close(time.Minute) })
 }
 
 func (p *pumping) path(name string) string { return filepath.Join(p.dir, name) }

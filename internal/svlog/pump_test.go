@@ -46,6 +46,42 @@ func TestStopLeavesTheRestToTheNext(t *testing.T) {
 	p.reads("> one\n> two\n")
 }
 
+// TestCloseWaitsForThoseThatAreAboutToEnd: also one that its owner knows no more.
+func TestCloseWaitsForThoseThatAreAboutToEnd(t *testing.T) {
+	asked, answer := make(chan bool), make(chan bool)
+	p := pump(t, func(p *pumping) {
+		p.ends = func(func() bool) bool { asked <- true; return <-answer }
+	})
+	p.say("the end")
+	p.reads("> the end")
+	p.writer.Close()
+	<-asked
+	closed := make(chan bool)
+	go func() { p.all.Close(time.Minute); closed <- true }()
+	answer <- true
+	<-closed
+	select {
+	case <-p.Done():
+	default:
+		t.Error("the pump is at work, and its marks are gone")
+	}
+}
+
+// TestCloseDoesNotWaitForWhatIsStuck, nor takes the marks away from it.
+func TestCloseDoesNotWaitForWhatIsStuck(t *testing.T) {
+	asked, answer := make(chan bool), make(chan bool)
+	p := pump(t, func(p *pumping) {
+		open := p.openSink
+		p.openSink = func() (Sink, error) { asked <- true; <-answer; return open() }
+	})
+	p.say("slow\n")
+	<-asked
+	p.all.Close(time.Millisecond)
+	answer <- true
+	p.reads("> slow\n")
+	<-p.Done()
+}
+
 func TestSomebodyOpensItAgainAtTheEnd(t *testing.T) {
 	var p *pumping
 	again := make(chan *os.File, 1)
@@ -210,11 +246,11 @@ func TestMarksOfNobodyAreForgotten(t *testing.T) {
 		markAt(m.memory, i).begin(uint64(i), 0, 1, []byte("x"))
 	}
 	markAt(m.memory, 7).key = keyOf("b")
-	m.Close()
+	m.Close(time.Minute)
 	if m, err = OpenPumps(path, []string{"b"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
+	defer m.Close(time.Minute)
 	if s := m.take(keyOf("b")); s.slot != 7 {
 		t.Errorf("b has slot %d", s.slot)
 	}
@@ -233,10 +269,10 @@ func TestMarksFileOfSomebodyElseIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	markAt(m.memory, markCount-1).begin(1, 0, 1, []byte("x")) // no SIGBUS
-	m.Close()
+	m.Close(time.Minute)
 	if m, err = OpenPumps(filepath.Join(path, "x"), nil, nil); err == nil || m == nil {
 		t.Fatalf("marks %v, %v: want some that can be used, and why they are not in the file", m, err)
 	}
 	markAt(m.memory, 0).begin(1, 0, 1, []byte("x"))
-	m.Close()
+	m.Close(time.Minute)
 }

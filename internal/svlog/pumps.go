@@ -3,9 +3,11 @@ package svlog
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,12 +117,41 @@ func (m *Pumps) watch(op, fd int) (err error) {
 	return errors.Join(cerr, err)
 }
 
-// Close lets go of the marks, when every pump has ended.
-func (m *Pumps) Close() {
+// Ended waits until every pump has ended, and tells whether that was in time.
+func (m *Pumps) Ended(patience time.Duration) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for _, p := range m.living() {
+		select {
+		case <-p.done:
+		case <-timer.C:
+			return false
+		}
+	}
+	return true
+}
+
+// living are the pumps that have not ended, also those that are about to.
+func (m *Pumps) living() []*Pump {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.pumps))
+}
+
+// Close stops all pumps and lets go of the marks, but for a pump that is stuck in
+// the disk for longer than patience: it keeps them. What is in the FIFOs stays.
+func (m *Pumps) Close(patience time.Duration) {
+	for _, p := range m.living() {
+		p.Stop()
+	}
+	if !m.Ended(patience) {
+		return
+	}
 	m.epoll.Close()
 	for _, s := range m.idle {
 		s.close()
 	}
+	m.idle = nil
 	unix.Munmap(m.memory)
 }
 
