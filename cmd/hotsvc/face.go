@@ -28,7 +28,10 @@ func (d *daemon) faceSaw(e *engine.Effect) {
 	case engine.EffectForget:
 		d.face.Gone(e.Service)
 	case engine.EffectGlobal:
-		d.face.All()
+		if d.suspended != e.Text {
+			d.suspended = e.Text
+			d.face.All()
+		}
 	}
 }
 

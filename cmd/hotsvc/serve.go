@@ -46,11 +46,12 @@ type daemon struct {
 	ctx    context.Context
 	deaf   chan struct{} // closed: nobody reads the inbox any more
 
-	super   *supervise.Supervisor
-	face    *superdir.Face
-	server  *control.Server
-	devices *uevent.Watcher
-	links   *linkwatch.Watcher
+	super     *supervise.Supervisor
+	face      *superdir.Face
+	suspended string // by whom, as the face was told
+	server    *control.Server
+	devices   *uevent.Watcher
+	links     *linkwatch.Watcher
 
 	reloading sync.Mutex
 	conf      *config.Config    // in force; guarded by reloading

@@ -113,7 +113,7 @@ type EffectKind uint8
 const (
 	EffectSave     EffectKind = iota // write Record for Service; before its spawn and before a reply
 	EffectForget                     // remove Service's record
-	EffectGlobal                     // write Record as the core's own record
+	EffectGlobal                     // write Record as the core's own record; Text is who suspended everything
 	EffectSpawn                      // start Spawn
 	EffectTerm                       // run Spawn, if any, to its end, then send Signal and CONT to the main process, then run After
 	EffectKill                       // KILL every process of the attempt and answer Empty when so; without KillAll the main one alone

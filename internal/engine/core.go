@@ -54,6 +54,7 @@ type Core struct {
 	now     Now
 	order   []*Unit // needs, after and inner holds before those that have them
 	effects []Effect
+	retired []Effect
 	replies []Effect
 	wake    time.Duration // the nearest deadline; 0: none
 
@@ -184,7 +185,8 @@ func (c *Core) until(d time.Duration) {
 }
 
 // finish collects the effects of a Step: records first, then what was ordered,
-// then the answers, which must not overtake what they confirm.
+// then what is over by now in what is written, of which nobody needs a note any
+// more, then the answers, which must not overtake what they confirm.
 func (c *Core) finish() ([]Effect, time.Duration) {
 	c.wake = 0
 	var out []Effect
@@ -212,17 +214,22 @@ func (c *Core) finish() ([]Effect, time.Duration) {
 	}
 	if c.global {
 		c.global = false
-		out = append(out, Effect{Kind: EffectGlobal, Record: c.globalRecord()})
+		out = append(out, Effect{Kind: EffectGlobal, Record: c.globalRecord(), Text: c.Suspended})
 	}
 	for i := range c.Waits {
 		c.until(c.Waits[i].Deadline)
 	}
-	out = append(append(out, c.effects...), c.replies...)
-	c.effects, c.replies = nil, nil
+	out = slices.Concat(out, c.effects, c.retired, c.replies)
+	c.effects, c.retired, c.replies = nil, nil, nil
 	return out, c.wake
 }
 
 func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
+
+// retire lets the note of an attempt go, of which nothing is left.
+func (c *Core) retire(u *Unit, attempt int64, what service.Command) {
+	c.retired = append(c.retired, Effect{Kind: EffectRetire, Service: u.Name, Attempt: attempt, Command: what})
+}
 
 // next is the number of a new hold, or of a pardon.
 func (c *Core) next() int64 {

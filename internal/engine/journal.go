@@ -178,7 +178,7 @@ func Decisions(effects []Effect, replies bool) []string {
 	var out []string
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
-		case EffectSave, EffectForget, EffectGlobal:
+		case EffectSave, EffectForget, EffectGlobal, EffectRetire:
 			continue
 		case EffectReply:
 			if e.Reply.ID < 0 || e.Reply.Code == CodeYes && !replies {

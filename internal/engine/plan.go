@@ -257,7 +257,7 @@ func (c *Core) fire(u *Unit, e service.Event) {
 	m := &u.Machine
 	c.note(u, &e)
 	if e.Kind == service.Exited && e.Left == 0 {
-		c.emit(Effect{Kind: EffectRetire, Service: u.Name, Attempt: e.Attempt})
+		c.retire(u, e.Attempt, m.Command)
 	}
 	if u.def == nil && m.State == service.Rest {
 		return

@@ -95,12 +95,15 @@ func (c *Core) Restore(records map[string][]byte, global []byte, live map[string
 		}
 		c.Number = max(c.Number, u.Pardon, u.Latch) // no number that still counts is newer than these
 	}
+	c.Attempts = g.Attempts
 	for _, name := range slices.Sorted(maps.Keys(live)) {
-		if _, ok := records[name]; !ok {
-			c.unit(name)
+		if _, ok := records[name]; ok {
+			continue
+		}
+		if u := c.unit(name); live[name].Pid == 0 { // forgotten, and its end long known: only what it left is news
+			u.Machine.Attempt = c.Attempts
 		}
 	}
-	c.Attempts = g.Attempts
 	c.relink, c.replan = true, true
 	c.link()
 	for _, u := range slices.Clone(c.order) {
@@ -204,7 +207,7 @@ func (c *Core) adopt(u *Unit, l Live, isLive bool) {
 		u.eff.Policy = service.New(u.Name).Policy
 	}
 	if isLive && !alive && !l.Left {
-		c.emit(Effect{Kind: EffectRetire, Service: u.Name, Attempt: l.Attempt})
+		c.retire(u, l.Attempt, l.Command)
 	}
 	for _, a := range m.Adopt(c.now.Mono, u.eff, alive, l.Left && !alive) {
 		c.carryOut(u, a)

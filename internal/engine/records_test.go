@@ -18,10 +18,14 @@ func restored(t *testing.T, definition string, records map[string][]byte, live m
 
 // of finds the effect of a kind among those of a Step.
 func of(kind EffectKind, effects []Effect) *Effect {
-	if i := slices.IndexFunc(effects, func(e Effect) bool { return e.Kind == kind }); i >= 0 {
+	if i := at(kind, effects); i >= 0 {
 		return &effects[i]
 	}
 	return nil
+}
+
+func at(kind EffectKind, effects []Effect) int {
+	return slices.IndexFunc(effects, func(e Effect) bool { return e.Kind == kind })
 }
 
 func told(effects []Effect) (lines []string) {
@@ -49,6 +53,50 @@ func TestLeftoversOfADamagedRecordEndBeforeANewRun(t *testing.T) {
 	effects, _ = c.Step(s.clock(), []Input{news(7, service.Empty)})
 	if e := of(EffectSpawn, effects); e == nil || e.Attempt != 8 {
 		t.Errorf("after their end: %q, want attempt 8", told(effects))
+	}
+}
+
+// What an instance ran at its end had left a process behind, and the note of that
+// outlived the instance: each next daemon ran it again.
+func TestEndOfAForgottenInstanceIsNoNews(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		s := newStory(t, map[string]string{"services/m@.toml": "exec_start = ['m']\nexec_stop_post = ['post']"})
+		c := New(Options{}, s.config("", nil), s.clock())
+		c.Restore(nil, []byte(`{"v":1,"attempts":7}`), map[string]Live{"m@x": {Attempt: 7, Command: service.CommandPost, Left: left}})
+		effects, _ := c.Step(s.clock(), nil)
+		if of(EffectSpawn, effects) != nil || of(EffectSweep, effects) != nil { // it ends once more
+			t.Errorf("left %v: %q", left, told(effects))
+		}
+		what := EffectRetire
+		if left {
+			what = EffectKill
+		}
+		if e := of(what, effects); e == nil || e.Attempt != 7 {
+			t.Errorf("left %v: what it left is not seen to: %q", left, told(effects))
+		}
+	}
+}
+
+// What an instance runs at its end is over, and the instance is forgotten: the note
+// of it goes last, else the record alone would have the next daemon run it again.
+func TestNoteGoesAfterTheRecord(t *testing.T) {
+	s := newStory(t, map[string]string{"services/m@.toml": "exec_start = ['m']\nexec_stop_post = ['post']"})
+	c := New(Options{}, s.config("", nil), s.clock())
+	call := func(v Verb, id int64) Input {
+		return Input{Call: &Call{ID: id, Verb: v, Services: []string{"m@x"}, NoWait: true}}
+	}
+	m := func(attempt int64, kind service.EventKind) Input {
+		return processEvent("m@x", service.Event{Kind: kind, Attempt: attempt, Pid: 7, Started: 70})
+	}
+	var effects []Effect
+	for _, in := range [][]Input{
+		{call(VerbRequire, 1)}, {m(1, service.Spawned)}, {call(VerbRelease, 2)}, {m(1, service.Exited)}, {m(1, service.Empty)},
+		{m(2, service.Spawned), m(2, service.Exited)},
+	} {
+		effects, _ = c.Step(s.clock(), in)
+	}
+	if forget, retire := at(EffectForget, effects), at(EffectRetire, effects); forget < 0 || retire < forget {
+		t.Errorf("%q", told(effects))
 	}
 }
 

@@ -235,7 +235,7 @@ func (c *cgroups) signal(t Tree, sig syscall.Signal) error {
 // that is not of our pid namespace.
 func cgroupPids(dir string) (pids []int, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // threaded: its processes are in the list of the one above
 		return nil, ignoreRemoved(err)
 	}
 	for _, f := range strings.Fields(string(text)) {

@@ -22,7 +22,7 @@ type executor struct {
 	ending   int             // number of the newest of them: it answers for all
 }
 
-// attempt is one spawn, from Do until nothing of it is left.
+// attempt is one spawn, from Do until nothing of it is left and that is written.
 type attempt struct {
 	x       *executor
 	tree    Tree

@@ -122,8 +122,8 @@ func (k *linux) MakeTree(t Tree, c service.Command) error {
 // Note writes in place: without cgroups the file is the mark too, and its inode
 // must stay.
 func (k *linux) Note(t Tree, c service.Command, p Process) error {
-	// Over the text that is there, which is shorter, and in one write: a daemon
-	// that dies here must not leave an empty note, for then nobody finds the tree.
+	// Over the text that is there, which is shorter, and in one write: of a daemon
+	// that dies here the note says one or the other.
 	f, err := os.OpenFile(k.note(t), os.O_WRONLY, 0)
 	if err != nil {
 		return err

@@ -1,10 +1,13 @@
 package supervise
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"hotsvc/internal/engine"
 	"hotsvc/internal/service"
@@ -131,4 +134,28 @@ func TestDamagedNoteCostsNoService(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A service may have cgroups of its own below its tree's, of threads, too: whose
+// processes are cannot be read there, but above.
+func TestServiceWithACgroupOfThreadsIsAdopted(t *testing.T) {
+	w := withCgroups(t)
+	dir := w.host.trees.(*cgroups).dir(Tree{"a", 1})
+	pid := w.up("a", 1, "sh", "-c", "cd "+dir+" && mkdir vcpu && echo threaded >vcpu/cgroup.type && echo $$ >vcpu/cgroup.threads; exec sleep 1000")
+	eventually(t, "its thread is there", func() bool {
+		threads, err := os.ReadFile(dir + "/vcpu/cgroup.threads")
+		return err == nil && len(threads) > 0
+	})
+	if _, err := os.ReadFile(dir + "/vcpu/cgroup.procs"); !errors.Is(err, unix.EOPNOTSUPP) {
+		t.Fatalf("it is no cgroup of threads: %v", err)
+	}
+	w.Close(true)
+	w = newWorld(t, "", w.run)
+	_, _, live, err := w.Load()
+	if err != nil || len(live) != 1 || live[0].Pid != pid || live[0].Left != 0 {
+		t.Fatalf("live %+v, %v", live, err)
+	}
+	w.Adopt(live[0], nil)
+	w.term("a", 1)
+	w.event("a", 1, service.Exited)
 }

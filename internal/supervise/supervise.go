@@ -86,7 +86,7 @@ func (s *Supervisor) Do(e engine.Effect) {
 	case engine.EffectTerm, engine.EffectSignal, engine.EffectSweep:
 		s.with(e.Service, func(x *executor) { x.order(e) })
 	case engine.EffectRetire:
-		s.After(func() { s.retire(e.Service, e.Attempt) })
+		s.After(func() { go s.retire(e.Service, e.Attempt) }) // a cgroup may take its time to go
 	case engine.EffectKill:
 		s.with(e.Service, func(x *executor) { x.kill(e) })
 	case engine.EffectWatch:
