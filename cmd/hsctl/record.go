@@ -41,7 +41,11 @@ Environments are not.`,
 	}
 }
 
-var errBroke = errors.New("the journal broke off")
+// brokeOff is why a journal has no more to come. It is no *control.Error, after
+// which the next daemon would be asked to go on in the same file.
+type brokeOff struct{ why error }
+
+func (e *brokeOff) Error() string { return "the journal broke off: " + e.why.Error() }
 
 // record follows the daemon from file to file, and from one daemon to the next.
 func (a *app) record(file string, size int) error {
@@ -64,7 +68,7 @@ func (a *app) record(file string, size int) error {
 				}
 				defer c.Close()
 				if err = c.Record(one, j.write); j.f != nil {
-					err = fmt.Errorf("%w: %w", errBroke, err) // what follows begins a file of its own
+					err = &brokeOff{err} // what follows begins a file of its own
 				}
 				return reached, err
 			})
@@ -83,9 +87,13 @@ func (a *app) record(file string, size int) error {
 		select {
 		case <-j.full:
 		case err := <-j.done:
+			var off *brokeOff
 			var failed *control.Error
-			if ctx.Err() != nil || !errors.Is(err, errBroke) || !errors.As(err, &failed) || !failed.Lost {
+			if ctx.Err() != nil || !errors.As(err, &off) {
 				return a.recorded(ctx, file, err)
+			}
+			if !errors.As(off.why, &failed) || !failed.Lost {
+				return a.recorded(ctx, file, off.why)
 			}
 		}
 	}
@@ -149,8 +157,31 @@ func (j *journalFile) open() error {
 	return nil
 }
 
+// journalMark begins every journal.
+const journalMark = `{"journal":`
+
+// openJournal opens a file that may be moved away or written over: an earlier
+// journal, or an empty file. Whoever mistypes a name is to lose nothing else.
+func openJournal(name string) (*os.File, error) {
+	if info, err := os.Lstat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	mark := make([]byte, len(journalMark))
+	if n, _ := f.ReadAt(mark, 0); n > 0 && string(mark) != journalMark {
+		f.Close()
+		return nil, fmt.Errorf("%s is there and is no journal", name)
+	}
+	return f, nil
+}
+
 func (j *journalFile) setAside() error {
-	there, err := os.OpenFile(j.name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	there, err := openJournal(j.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -158,6 +189,11 @@ func (j *journalFile) setAside() error {
 		return err
 	}
 	defer there.Close()
+	if older, err := openJournal(j.name + ".1"); err == nil {
+		older.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	info, err := there.Stat()
 	if err != nil {
 		return err

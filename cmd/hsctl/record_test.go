@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestNobodyElseMovesAJournalThatIsBeingWritten(t *testing.T) {
@@ -38,5 +40,41 @@ func TestNobodyElseMovesAJournalThatIsBeingWritten(t *testing.T) {
 	second.Close()
 	if _, err := open(nil); err != nil {
 		t.Errorf("the first recorder has ended: %v", err)
+	}
+}
+
+// Whoever mistypes a name loses nothing: only an earlier journal makes room.
+func TestOnlyAJournalMakesRoomForAJournal(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	journal := journalMark + `1}`
+	for name, text := range map[string]string{"text": "precious", "journal": journal, "journal.1": journal, "empty": "", "other": journal, "other.1": "precious"} {
+		if err := os.WriteFile(path(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Mkdir(path("dir"), 0o755)
+	os.Symlink(path("journal"), path("link"))
+	os.Symlink(path("nowhere"), path("dangling"))
+	unix.Mkfifo(path("fifo"), 0o600)
+	for name, why := range map[string]string{
+		"text": "text is there and is no journal", "dir": "dir is no regular file", "link": "link is no regular file", "dangling": "dangling is no regular file",
+		"fifo": "fifo is no regular file", "other": "other.1 is there and is no journal", "journal": "", "empty": "", "new": "",
+	} {
+		before, _ := os.Lstat(path(name))
+		j := &journalFile{name: path(name)}
+		err := j.open()
+		switch {
+		case why == "":
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case err == nil || !strings.HasSuffix(err.Error(), why):
+			t.Errorf("%s: %v, should be: %s", name, err, why)
+		default:
+			if after, err := os.Lstat(path(name)); err != nil || !os.SameFile(before, after) {
+				t.Errorf("%s was moved away", name)
+			}
+		}
 	}
 }

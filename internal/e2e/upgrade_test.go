@@ -274,6 +274,44 @@ func TestDescriptorsThatAreNotOpenAreNotKept(t *testing.T) {
 	})
 }
 
+// A recording goes on in a file of its own with each daemon, and each replays.
+func TestRecordingFollowsEveryDaemon(t *testing.T) {
+	live(t, func(m *machine) {
+		m.service("a", m.sleeper("a"))
+		m.boot()
+		m.do("start", "a")
+		file := m.Path("rec")
+		begun := func(before os.FileInfo) (now os.FileInfo) {
+			m.Until("a journal begins", func() bool {
+				info, err := os.Stat(file)
+				now = info
+				return err == nil && info.Size() > 0 && !os.SameFile(before, info)
+			})
+			return now
+		}
+		record := m.hsctl("record", file)
+		must(m.T, record.Start())
+		now := begun(nil)
+		for _, change := range []func(){
+			func() { m.do("upgrade") },
+			func() { m.End(syscall.SIGKILL); m.boot() },
+			func() { m.do("upgrade") },
+		} {
+			change()
+			now = begun(now)
+			m.do("restart", "a")
+			for _, name := range []string{file, file + ".1"} {
+				if text, _ := os.ReadFile(name); strings.Count(string(text), `{"journal":`) != 1 {
+					m.Errorf("%s has not one beginning:\n%.2000s", name, text)
+				}
+				m.do("replay", name)
+			}
+		}
+		must(m.T, record.Process.Signal(syscall.SIGINT))
+		must(m.T, record.Wait())
+	})
+}
+
 func TestEditorsMistakeAndACrashLoseNothing(t *testing.T) {
 	live(t, func(m *machine) {
 		m.rules(cableRule)
