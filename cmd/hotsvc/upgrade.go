@@ -108,11 +108,13 @@ func (d *daemon) upgrade(ctx context.Context, binary string) (proceed func(), er
 	case <-d.ending:
 		err = errors.New("upgrade refused: the daemon stops all services, and then ends: start the new program after that")
 	case <-d.ctx.Done():
-		err = errors.New("upgrade refused: the daemon is going already: ask the next one")
+		err = fmt.Errorf("upgrade refused: %w", errGoing)
 	}
 	next.file.Close()
 	return nil, err
 }
+
+var errGoing = errors.New("the daemon is going already: ask the next one")
 
 // bequeath makes the environment of the next image, with the signals that nobody
 // has heeded, and keeps the descriptors open for it.
@@ -196,6 +198,8 @@ func (s *successor) answers(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	cmd.WaitDelay = time.Second // for what it leaves behind it with our pipes
 	switch err := cmd.Start(); {
+	case ctx.Err() == context.Canceled:
+		return errGoing
 	case errors.Is(err, syscall.ENOEXEC):
 		return fmt.Errorf("%s: %w: name a hotsvc that is whole, and built for %s", s.path, syscall.ENOEXEC, runtime.GOARCH)
 	case err != nil:
@@ -204,6 +208,8 @@ func (s *successor) answers(ctx context.Context) error {
 	err := cmd.Wait()
 	why := oneLine(strings.ReplaceAll(strings.TrimSpace(complaint.String()), "\n", "; "))
 	switch {
+	case ctx.Err() == context.Canceled:
+		return errGoing
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s has not answered --check-state in %v: name a hotsvc, or ask again when there is less to do", s.path, checkPatience)
 	case err != nil && why != "":

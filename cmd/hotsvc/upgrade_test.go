@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // answerEnv says what this program answers to --check-state.
@@ -29,6 +31,8 @@ func TestMain(m *testing.M) {
 	case "reasons":
 		fmt.Fprintln(os.Stderr, "one\ntwo\x1b[2J")
 		os.Exit(exitProblem)
+	case "never":
+		time.Sleep(time.Minute)
 	case "daemon": // leaves a process behind, and with it our pipes
 		child := exec.Command("sleep", "1000")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
@@ -73,6 +77,20 @@ func TestUpgradeDoesNotWaitForWhatIsLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// The daemon ends while it asks: that is not the new program's fault.
+func TestUpgradeThatIsOvertakenByTheEndSaysSo(t *testing.T) {
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Setenv(answerEnv, "never")
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err = examine(ctx, own); err == nil || err.Error() != "upgrade refused: the daemon is going already: ask the next one" {
+		t.Error(err)
+	}
 }
 
 // TestSignalsDuringAnUpgradeReachTheNextImage: there was nobody to heed them

@@ -93,7 +93,7 @@ func HasServices(in Input) bool {
 func hasNative(fsys fs.FS) bool {
 	names, _ := fs.Glob(fsys, "*"+suffix)
 	return slices.ContainsFunc(names, func(name string) bool {
-		data, err := readFile(fsys, name)
+		data, err := ReadFile(fsys, name)
 		return err == nil && bytes.Contains(data, []byte("exec_start"))
 	})
 }
@@ -111,7 +111,7 @@ func (s Source) doubt(name string) error {
 
 // read returns what is in a file, or what is wrong with it.
 func (s Source) read(name string) ([]byte, []toml.Problem) {
-	data, err := readFile(s.FS, name)
+	data, err := ReadFile(s.FS, name)
 	problem := toml.Problem{Pos: toml.Pos{File: s.join(name)}}
 	if err != nil {
 		problem.Text = plain(err)
@@ -269,7 +269,9 @@ func (r *reader) read(kind string, s Source, name, as string) {
 
 var errTooLong = fmt.Errorf("longer than %d bytes", maxFile)
 
-func readFile(fsys fs.FS, name string) ([]byte, error) {
+// ReadFile reads a file of a configuration, which is one of a megabyte at most.
+// What would keep its reader waiting is an error.
+func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 	// Opening a FIFO would wait for a writer. /dev/null is a usual mask.
 	info, err := fs.Stat(fsys, name)
 	switch {

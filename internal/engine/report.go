@@ -79,7 +79,7 @@ func (c *Core) serviceReport(u *Unit) status.Service {
 		at := c.wall(m.NotBefore)
 		s.NextStart = &at
 	}
-	if u.def == nil && m.State == service.Rest {
+	if m.State == service.Rest && (u.def == nil || u.def.Masked) {
 		s.Reason = c.unwanted(u).what // how it came to rest matters no more
 	} else if s.State == stateUp {
 		s.Reason = c.heldFor(u) // what held it when it started may have gone

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"hotsvc/internal/config"
 )
 
@@ -90,7 +92,14 @@ func TestCheckOfWhatIsNoConfigurationSaysThatAlone(t *testing.T) {
 		}
 	}
 	dir := place(t, map[string]string{"rules.d/a.toml": "", "hotsvc.toml/x": ""})
-	if conf, problems := Check(dir, nil); conf != nil || len(problems) != 1 || problems[0].String() != dir+"/hotsvc.toml: cannot be read: is a directory" {
+	if conf, problems := Check(dir, nil); conf != nil || len(problems) != 1 || problems[0].String() != dir+"/hotsvc.toml: cannot be read: it is no file" {
+		t.Errorf("%v", problems)
+	}
+	os.RemoveAll(dir + "/hotsvc.toml")
+	if err := unix.Mkfifo(dir+"/hotsvc.toml", 0o600); err != nil { // whose reader waits for a writer
+		t.Fatal(err)
+	}
+	if conf, problems := Check(dir, nil); conf != nil || len(problems) != 1 || problems[0].String() != dir+"/hotsvc.toml: cannot be read: it is no file" {
 		t.Errorf("%v", problems)
 	}
 }

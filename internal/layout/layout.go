@@ -144,7 +144,7 @@ func (l *Layout) settings() (config.Settings, []toml.Problem) {
 	wrong := func(text string) (config.Settings, []toml.Problem) {
 		return usual, []toml.Problem{{Pos: toml.Pos{File: l.Config}, Text: text}}
 	}
-	data, err := os.ReadFile(l.Config)
+	data, err := config.ReadFile(os.DirFS(filepath.Dir(l.Config)), filepath.Base(l.Config))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !l.Named:
 		return usual, nil
