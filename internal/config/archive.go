@@ -14,7 +14,8 @@ import (
 	"hotsvc/internal/toml"
 )
 
-// An archive has the settings, the mount points, and every file under
+// An archive has the settings, the mount points, what is wrong with a file but not
+// in its text, and every file under
 //
 //	-- services "dhcp@.toml" "/etc/hotsvc/services/dhcp@.toml" --
 //
@@ -23,7 +24,52 @@ const (
 	settingsPart = "settings"
 	mountsPart   = "mounts"
 	treesPart    = "trees"
+	wrongPart    = "wrong"
 )
+
+// wrong is what a file is left out for that its text does not tell, by path.
+type wrong struct {
+	Unread map[string][]toml.Problem `json:"unread"` // it could not be read, or believed
+	Looked map[string][]toml.Problem `json:"looked"` // something that it names
+}
+
+func (m *material) wrong() wrong {
+	w := wrong{map[string][]toml.Problem{}, map[string][]toml.Problem{}}
+	keep := func(in map[string][]toml.Problem, file string, from []toml.Problem) {
+		for _, p := range from {
+			if p.Pos.File == file && !p.Warning {
+				in[file] = append(in[file], p)
+			}
+		}
+	}
+	for _, f := range m.files {
+		if f.unread {
+			keep(w.Unread, f.path, m.found)
+		} else {
+			keep(w.Looked, f.path, m.looked[f.path])
+		}
+	}
+	return w
+}
+
+// setRight makes the files what they were when that was wrong with them.
+func (m *material) setRight(w wrong) {
+	m.looked = w.Looked
+	for i, f := range m.files {
+		if problems := w.Unread[f.path]; len(problems) > 0 && !f.unread {
+			m.files[i].unread = true
+			m.found = append(m.found, problems...)
+		}
+	}
+}
+
+func marshal(what any) []byte {
+	b, err := json.Marshal(what)
+	if err != nil {
+		panic("config: it cannot be written: " + err.Error()) // plain values only: our own mistake
+	}
+	return b
+}
 
 // Archive is the configuration as the text of its files, from which FromArchive
 // makes the same again. What later layers override is not in it.
@@ -34,10 +80,10 @@ func (c *Config) Archive() []byte {
 	}
 	parts := []part{{settingsPart, []byte(c.Settings.String())}, {mountsPart, []byte(mounts.String())}}
 	for _, f := range c.made.files {
-		if f.unread {
-			continue
-		}
 		parts = append(parts, part{fmt.Sprintf("%s %q %q", f.kind, f.name, f.path), f.data})
+	}
+	if w := c.made.wrong(); len(w.Unread)+len(w.Looked) > 0 {
+		parts = append(parts, part{wrongPart, marshal(w)})
 	}
 	others := map[string]*service.Definition{}
 	for name, def := range c.Services {
@@ -46,11 +92,7 @@ func (c *Config) Archive() []byte {
 		}
 	}
 	if len(others) > 0 {
-		b, err := json.Marshal(others)
-		if err != nil {
-			panic("config: a definition cannot be written: " + err.Error()) // plain values only: our own mistake
-		}
-		parts = append(parts, part{treesPart, b})
+		parts = append(parts, part{treesPart, marshal(others)})
 	}
 	return joinParts(parts)
 }
@@ -69,6 +111,7 @@ func (s *Settings) layerOf(file string) int {
 func FromArchive(data []byte) (*Config, error) {
 	m := material{settings: DefaultSettings()}
 	others := map[string]*service.Definition{}
+	var w wrong
 	for _, p := range splitParts(data) {
 		switch p.name {
 		case settingsPart:
@@ -87,6 +130,10 @@ func FromArchive(data []byte) (*Config, error) {
 		case treesPart:
 			if err := json.Unmarshal(p.data, &others); err != nil {
 				return nil, fmt.Errorf("archived configuration: %s: %w", treesPart, err)
+			}
+		case wrongPart:
+			if err := json.Unmarshal(p.data, &w); err != nil {
+				return nil, fmt.Errorf("archived configuration: %s: %w", wrongPart, err)
 			}
 		default:
 			f := file{data: p.data}
@@ -112,6 +159,7 @@ func FromArchive(data []byte) (*Config, error) {
 		tree.Definitions = append(tree.Definitions, def)
 	}
 	m.trees = []dialect.Found{tree}
+	m.setRight(w)
 	c, _ := build(m, Input{})
 	maps.Copy(c.Services, others) // whichever layer they were in
 	return c, nil
