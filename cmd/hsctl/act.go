@@ -51,7 +51,8 @@ even if nothing does, start it.`,
 		a.actCommand(engine.VerbRequire, "Take a hold on it; returns when it is up",
 			`Takes a hold on the service and returns when it is up. Without --as the holder
 is your user, and it counts: 200 requires need 200 releases. With --as it does
-not count. A require that fails or is not met in time leaves no hold.`,
+not count. A require that fails, is not met in time, or is cut off by the end of
+the daemon (exit 111) leaves no hold: what it was starting stops.`,
 			`  hsctl require dhcp@wan0
   hsctl require supplicant@wlan0 --as installer --timeout 30s`),
 		a.actCommand(engine.VerbRelease, "End a hold that require took",

@@ -142,6 +142,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "The versions of hsctl and of the daemon",
+		Long:    "Prints the versions of hsctl and of the daemon, or that there is none, which is\nno failure.",
 		Example: "  hsctl version",
 		Args:    nothing,
 		RunE: func(cmd *cobra.Command, args []string) error {
