@@ -37,6 +37,7 @@ type Supervisor struct {
 	services map[string]*executor
 	lane     []func() // all but kills, in the order of Do
 	laneBusy bool
+	retiring sync.WaitGroup
 	watched  map[engine.Client]*process
 	unsaved  int   // records that could not be written
 	saveErr  error // the last reason
@@ -86,7 +87,7 @@ func (s *Supervisor) Do(e engine.Effect) {
 	case engine.EffectTerm, engine.EffectSignal, engine.EffectSweep:
 		s.with(e.Service, func(x *executor) { x.order(e) })
 	case engine.EffectRetire:
-		s.After(func() { go s.retire(e.Service, e.Attempt) }) // a cgroup may take its time to go
+		s.After(func() { s.retiring.Go(func() { s.retire(e.Service, e.Attempt) }) }) // a cgroup may take its time to go
 	case engine.EffectKill:
 		s.with(e.Service, func(x *executor) { x.kill(e) })
 	case engine.EffectWatch:
@@ -249,6 +250,17 @@ func (s *Supervisor) Close(leave bool) {
 	s.mu.Unlock()
 	<-written
 	close(s.done)
+	patience, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	retired := make(chan struct{})
+	go func() {
+		s.retiring.Wait()
+		close(retired)
+	}()
+	select {
+	case <-retired:
+	case <-patience.Done():
+	}
 
 	s.mu.Lock()
 	var all []*attempt
@@ -264,8 +276,6 @@ func (s *Supervisor) Close(leave bool) {
 		}
 	}
 	s.mu.Unlock()
-	patience, cancel := context.WithTimeout(context.Background(), closePatience)
-	defer cancel()
 	for _, a := range all { // what is being cloned is to be noted
 		select {
 		case <-a.started:

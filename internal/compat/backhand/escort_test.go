@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -350,6 +351,9 @@ func TestChildHasNoSignalBlocked(t *testing.T) {
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, nil); err != nil {
 		t.Fatal(err)
 	}
+	heard := make(chan os.Signal, 1) // under nohup(1) it is ignored, and would be in the child
+	signal.Notify(heard, unix.SIGHUP)
+	defer signal.Stop(heard)
 	got := says(t, helper(t, "", "escort", "socket", tool(t, "cat"), "/proc/self/status"), "ctxt_switches:")
 	for _, want := range []string{"SigBlk:\t0000000000000000", "SigIgn:\t00000000"} {
 		if !strings.Contains(got, want) {

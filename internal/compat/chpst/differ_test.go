@@ -3,6 +3,7 @@ package chpst
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -137,6 +138,9 @@ func TestProgramIsToldOfItsParentsDeath(t *testing.T) {
 // ignore. Go puts its own handler in the place of others before main, so that
 // they are back at their default in the program: SIGPIPE, SIGTERM, SIGQUIT.
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
+	heard := make(chan os.Signal, 1) // under nohup(1) it is ignored, and would be in the child
+	signal.Notify(heard, unix.SIGHUP)
+	defer signal.Stop(heard)
 	newPlace(t).check(t, []line{
 		{"me", "trap '' HUP; chpst see", 0, "SigIgn:\t0000000000000001"},
 		{"me", "trap '' HUP INT TSTP TTIN TTOU; softlimit -o 50 see", 0, "SigIgn:\t0000000000380003"},
